@@ -54,5 +54,7 @@ def check_finite(name: str, array: np.ndarray) -> None:
 
 
 def _words(shape: tuple[int | str | None, ...], axes: Mapping[str, int]) -> str:
-    parts = [f"{axis}={axes[axis]}" if isinstance(axis, str) else str(axis or "any") for axis in shape]
+    parts = [
+        f"{axis}={axes[axis]}" if isinstance(axis, str) else str(axis or "any") for axis in shape
+    ]
     return "(" + ", ".join(parts) + ")"

@@ -47,10 +47,12 @@ def not_writable(path: Path, error: OSError) -> OutputNotWritable:
     """The error for a file that could not be written, with the reason in words."""
     if error.errno in _NO_ROOM:
         return OutputNotWritable(
-            f"The disk is full while writing `{path}`", "Free some space and run the same command again"
+            f"The disk is full while writing `{path}`",
+            "Free some space and run the same command again",
         )
     return OutputNotWritable(
-        f"Cannot write `{path}`: {error.strerror or error}", "Choose an output folder that you may write to"
+        f"Cannot write `{path}`: {error.strerror or error}",
+        "Choose an output folder that you may write to",
     )
 
 
@@ -85,7 +87,9 @@ def read_npz(path: Path, error: type[ExtPoseError] = InputError) -> dict[str, np
     except FileNotFoundError:
         raise error(f"`{path}` does not exist") from None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as reason:
-        raise error(f"`{path}` cannot be read as .npz: {reason}", "Write the file again") from reason
+        raise error(
+            f"`{path}` cannot be read as .npz: {reason}", "Write the file again"
+        ) from reason
 
 
 def write_json(path: Path, value: Any) -> None:

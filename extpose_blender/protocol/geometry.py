@@ -98,7 +98,9 @@ def continuous_quats(quat_wxyz: np.ndarray) -> np.ndarray:
     """Flip signs along the first axis (T, ..., 4) so that neighbours never lie in opposite halves."""
     dots = np.einsum("t...c,t...c->t...", quat_wxyz[1:], quat_wxyz[:-1])
     flips = np.where(dots < 0, -1.0, 1.0)
-    signs = np.concatenate([np.ones_like(flips[:1]), np.cumprod(flips, axis=0)]) if len(flips) else None
+    signs = (
+        np.concatenate([np.ones_like(flips[:1]), np.cumprod(flips, axis=0)]) if len(flips) else None
+    )
     return quat_wxyz.copy() if signs is None else quat_wxyz * signs[..., None]
 
 
@@ -113,7 +115,9 @@ def project_points(points_m: np.ndarray, camera_T_world: np.ndarray, K: np.ndarr
     Returns:
         (T, J, 2) pixels. Points behind the camera come out as NaN.
     """
-    camera = points_m @ np.swapaxes(camera_T_world[:, :3, :3], -1, -2) + camera_T_world[:, None, :3, 3]
+    camera = (
+        points_m @ np.swapaxes(camera_T_world[:, :3, :3], -1, -2) + camera_T_world[:, None, :3, 3]
+    )
     depth = np.where(camera[..., 2:] > 1e-6, camera[..., 2:], np.nan)
     return np.asarray((camera / depth) @ K.T)[..., :2]
 

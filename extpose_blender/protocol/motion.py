@@ -89,7 +89,15 @@ class Motion:
         check_shape("foot_contact", self.foot_contact, ("T", len(FOOT_POINTS)), axes, kind="b")
         confidence = ("T",) if self.confidence.ndim == 1 else ("T", "J")
         check_shape("confidence", self.confidence, confidence, axes)
-        for name in ("poses", "trans", "betas", "joints", "camera_T_world", "camera_K", "confidence"):
+        for name in (
+            "poses",
+            "trans",
+            "betas",
+            "joints",
+            "camera_T_world",
+            "camera_K",
+            "confidence",
+        ):
             check_finite(name, getattr(self, name))
 
     def __len__(self) -> int:
@@ -107,7 +115,9 @@ def write_motion(path: Path, motion: Motion) -> None:
     Raises:
         OutputNotWritable: The disk is full, or the folder cannot be written.
     """
-    arrays = {f.name: np.asarray(getattr(motion, f.name)) for f in fields(motion) if f.name != "meta"}
+    arrays = {
+        f.name: np.asarray(getattr(motion, f.name)) for f in fields(motion) if f.name != "meta"
+    }
     arrays["meta"] = np.asarray(json.dumps(motion.meta, ensure_ascii=False))
     if not motion.side:
         del arrays["side"]

@@ -47,7 +47,9 @@ def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
             return name.replace("left", "right")
         return name.replace("right", "left")
 
-    return tuple(names.index(other(name)) if other(name) in names else i for i, name in enumerate(names))
+    return tuple(
+        names.index(other(name)) if other(name) in names else i for i, name in enumerate(names)
+    )
 
 
 def _tree(name: str, names: tuple[str, ...], parents: tuple[int, ...]) -> Skeleton:
@@ -79,8 +81,13 @@ COCO_17 = _points(
     "coco17",
     _COCO_NAMES,
     (
-        *_LIMB_BONES, ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
-        ("right_eye", "right_ear"), ("left_ear", "left_shoulder"), ("right_ear", "right_shoulder"),
+        *_LIMB_BONES,
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"),
+        ("left_ear", "left_shoulder"),
+        ("right_ear", "right_shoulder"),
     ),  # fmt: skip
 )
 
@@ -141,10 +148,20 @@ SMPLH_52 = _tree(
 SMPLX_55 = _tree(
     "smplx",
     (
-        *_SMPL_22, "jaw", "left_eye_smplhf", "right_eye_smplhf", *_fingers("left_"), *_fingers("right_"),
+        *_SMPL_22,
+        "jaw",
+        "left_eye_smplhf",
+        "right_eye_smplhf",
+        *_fingers("left_"),
+        *_fingers("right_"),
     ),  # fmt: skip
     (
-        *_SMPL_22_PARENTS, 15, 15, 15, *_finger_parents(LEFT_WRIST, 25), *_finger_parents(RIGHT_WRIST, 40),
+        *_SMPL_22_PARENTS,
+        15,
+        15,
+        15,
+        *_finger_parents(LEFT_WRIST, 25),
+        *_finger_parents(RIGHT_WRIST, 40),
     ),  # fmt: skip
 )
 

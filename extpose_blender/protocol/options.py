@@ -1,0 +1,217 @@
+"""Every choice a user has, one field each: default, range, one sentence.
+
+Command-line flags (`command_line.py`) and Blender's properties are made from these fields, job files and
+results record them, and unknown keys are refused by name.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .catalog import load_catalog
+from .errors import UsageError
+
+EXPORT_FORMATS = ("npz", "bvh", "fbx", "glb", "usd", "blend")
+"""Formats of `--export`, in the order in which they are written."""
+
+BLENDER_FORMATS = ("fbx", "glb", "usd", "blend")
+"""Those of them that only Blender can write."""
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    lowest: float | None = None,
+    highest: float | None = None,
+    above: float | None = None,
+    metavar: str | None = None,
+    result: bool = True,
+) -> Any:
+    """A dataclass field with what a flag, a property and a check need to know.
+
+    Args:
+        default: Default value; `None` where leaving it out means something of its own.
+        text: One sentence for people.
+        choices: Allowed words.
+        lowest: Smallest allowed number.
+        highest: Largest allowed number.
+        above: The number must be greater than this one.
+        metavar: Word that stands for the value in the help text.
+        result: Whether the choice changes the motion, and not only how the work is done or shown.
+    """
+    metadata = {
+        "text": text, "choices": choices, "lowest": lowest, "highest": highest, "above": above,
+        "metavar": metavar, "result": result,
+    }  # fmt: skip
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """The choices of one capture."""
+
+    start: int | None = option(
+        None,
+        "First source frame, counted from 0 at the clip's nominal rate.",
+        lowest=0,
+        metavar="F",
+    )
+    end: int | None = option(None, "Last source frame, included.", lowest=0, metavar="F")
+    person: str = option(
+        "auto",
+        "Whom to capture: `auto` (the most prominent), `all`, or a number.",
+        metavar="auto|all|N",
+    )
+    hands: bool = option(False, "Look for hands as well.")
+    detector: str = option("mediapipe", "2D detector.", metavar="NAME")
+    lifter: str = option("fit", "What turns 2D into a body.", metavar="NAME")
+    weights: str | None = option(None, "Weights for the lifter.", metavar="NAME|FILE")
+    refine: str = option(
+        "none", "Whether `fit` goes over the lifter's result.", choices=("none", "fit")
+    )
+    body: str = option("open", "Body model: `open`, or a file of your own.", metavar="open|PATH")
+    device: str = option(
+        "auto", "Where the network and the optimiser run.", choices=("auto", "cpu", "cuda")
+    )
+    fps: float | None = option(
+        None,
+        "Rows per second of the motion; the clip's own when left out.",
+        above=0,
+        highest=1000,
+        metavar="F",
+    )
+    speed: float = option(
+        1.0,
+        "The motion plays this many times as fast as the clip.",
+        above=0,
+        highest=1000,
+        metavar="X",
+    )
+    height: float | None = option(
+        None,
+        "The person's height in metres: one view cannot know it.",
+        lowest=0.4,
+        highest=2.6,
+        metavar="M",
+    )
+    smooth: float = option(0.5, "Strength of smoothing.", lowest=0, highest=1, metavar="0..1")
+    foot_lock: bool = option(True, "Keep feet in place while they touch the ground.")
+    camera_fov: float | None = option(
+        None,
+        "Angle of view across the picture's width, degrees.",
+        lowest=5,
+        highest=170,
+        metavar="DEG",
+    )
+    export: str = option(
+        "npz", f"Comma-separated list of {', '.join(EXPORT_FORMATS)}; npz is always written.",
+        metavar="LIST", result=False,
+    )  # fmt: skip
+    overlay: bool = option(
+        False, "Write a video with skeleton and mesh over the source.", result=False
+    )
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            _check(f.name, getattr(self, f.name), dict(f.metadata), str(f.type))
+        if self.person not in ("auto", "all") and not self.person.isdecimal():
+            raise UsageError(
+                f"`--person` must be `auto`, `all` or a number from 0, not `{self.person}`"
+            )
+        catalog = load_catalog()
+        catalog.check("detector", self.detector)
+        catalog.check("lifter", self.lifter)
+        unknown = [name for name in self.export_formats if name not in EXPORT_FORMATS]
+        if unknown:
+            raise UsageError(
+                f"`--export` does not know {', '.join(f'`{name}`' for name in unknown)}",
+                f"Choose from {', '.join(EXPORT_FORMATS)}",
+            )
+
+    @property
+    def export_formats(self) -> tuple[str, ...]:
+        """The formats asked for, npz first, each once."""
+        asked = [word.strip().lower() for word in self.export.split(",") if word.strip()]
+        return tuple(dict.fromkeys(["npz", *asked]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All choices by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CaptureOptions:
+        """Options from a job file.
+
+        Raises:
+            UsageError: A key is unknown or a value is out of range. The message names it.
+        """
+        unknown = sorted(values.keys() - {f.name for f in fields(cls)})
+        if unknown:
+            raise UsageError(f"Unknown option {', '.join(f'`{name}`' for name in unknown)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a capture is run and what it prints. None of these changes the motion."""
+
+    resume: bool = option(
+        True, "Go on from what an earlier run of the same clip left.", result=False
+    )
+    worker_python: str | None = option(
+        None,
+        "Python that has the worker's packages, when it is not this one.",
+        metavar="PATH",
+        result=False,
+    )
+    blender: str | None = option(
+        None, "Blender for the formats that need it, when the `bpy` wheel is not wanted.",
+        metavar="CMD", result=False,
+    )  # fmt: skip
+    json: bool = option(False, "Print one JSON object as the last line on stdout.", result=False)
+    json_progress: bool = option(False, "Print progress as JSON lines on stdout.", result=False)
+    debug: bool = option(False, "Show a traceback when something fails.", result=False)
+
+
+def flag_of(name: str) -> str:
+    """The command-line flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def _check(name: str, value: Any, metadata: dict[str, Any], kind: str) -> None:
+    flag = flag_of(name)
+    if value is None:
+        if "None" not in kind:
+            raise UsageError(f"`{flag}` needs a value")
+        return
+    wanted: dict[str, tuple[type, ...]] = {
+        "bool": (bool,),
+        "str": (str,),
+        "int": (int,),
+        "float": (int, float),
+    }
+    types = wanted[kind.split(" ")[0]]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise UsageError(f"`{flag}` must be {kind.split(' ')[0]}, not `{value}`")
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise UsageError(f"`{flag}` must be one of {', '.join(metadata['choices'])}, not `{value}`")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        _check_range(flag, value, metadata)
+
+
+def _check_range(flag: str, value: float, metadata: dict[str, Any]) -> None:
+    lowest, highest, above = metadata["lowest"], metadata["highest"], metadata["above"]
+    low_enough = highest is None or value <= highest
+    high_enough = (lowest is None or value >= lowest) and (above is None or value > above)
+    if math.isfinite(value) and low_enough and high_enough:
+        return
+    parts = [
+        f"above {above:g}" if above is not None else "",
+        f"at least {lowest:g}" if lowest is not None else "",
+        f"at most {highest:g}" if highest is not None else "",
+    ]
+    raise UsageError(f"`{flag}` must be {' and '.join(p for p in parts if p)}, not {value:g}")
