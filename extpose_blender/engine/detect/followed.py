@@ -1,0 +1,95 @@
+"""People who are followed from picture to picture, and when two of them are one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .person_finder import Candidate
+from .pose_landmarks import PersonPose
+
+_BODY = np.array([0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+_SAME_POSE = 0.14
+_SAME_HIPS = 0.35
+_SAME_RADIUS = 1.6
+STATE_COLUMNS = 4 + 2 * 33 + 4 + 1 + 2 + 8
+
+
+@dataclass
+class Followed:
+    """One person, seen in the last picture or lost a moment ago."""
+
+    region: np.ndarray
+    """(4,) where to look next."""
+    points_px: np.ndarray
+    """(33, 2) landmarks where last seen, pixels."""
+    hips_px: np.ndarray
+    """(2,) middle of the hips where last seen, pixels."""
+    top_px: np.ndarray
+    """(2,) top of the enclosing circle where last seen, pixels."""
+    score: float
+    """Score when last seen."""
+    lost_s: float = np.inf
+    """Time at which the person was lost; infinite while followed."""
+    next_try_s: float = np.inf
+    """When to search for a lost person again."""
+    hand_regions: np.ndarray = field(default_factory=lambda: np.zeros((2, 4)))
+    """(2, 4) where the left and right hand are in the next picture; size 0 where unknown."""
+
+    @classmethod
+    def from_pose(cls, pose: PersonPose) -> Followed:
+        """Begin to follow somebody."""
+        return cls(pose.next_region, pose.points_px, pose.hips_px, pose.top_px, pose.score)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the person is being looked for."""
+        return bool(np.isfinite(self.lost_s))
+
+    @property
+    def radius_px(self) -> float:
+        """Radius of the circle around the hips that encloses the person, pixels."""
+        return float(np.linalg.norm(self.top_px - self.hips_px))
+
+    def see(self, pose: PersonPose) -> None:
+        """Take over where the person is now."""
+        self.region, self.points_px = pose.next_region, pose.points_px
+        self.hips_px, self.top_px, self.score = pose.hips_px, pose.top_px, pose.score
+        self.lost_s = self.next_try_s = np.inf
+
+    def jump(self, pose: PersonPose) -> float:
+        """How far a pose is from where the person was, in radii."""
+        return pose_distance(self.points_px, pose.points_px, self.radius_px)
+
+    def matches(self, candidate: Candidate) -> bool:
+        """Whether a candidate is this person, judged by hips and size."""
+        radius = float(np.linalg.norm(candidate.top_px - candidate.hips_px))
+        mean = 0.5 * (radius + self.radius_px)
+        near = float(np.linalg.norm(candidate.hips_px - self.hips_px)) < _SAME_HIPS * mean
+        return near and max(radius, self.radius_px) < _SAME_RADIUS * min(radius, self.radius_px)
+
+    def as_row(self) -> np.ndarray:
+        """(STATE_COLUMNS,) float64 for `from_row`."""
+        times = [self.score, self.lost_s, self.next_try_s]
+        parts = (self.region, self.points_px, self.hips_px, self.top_px, times, self.hand_regions)
+        return np.concatenate([np.ravel(part) for part in parts]).astype(float)
+
+    @classmethod
+    def from_row(cls, row: np.ndarray) -> Followed:
+        """The person that `as_row` wrote."""
+        region, points, hips, top, times, hands = np.split(row, [4, 70, 72, 74, 77])
+        score, lost_s, next_try_s = (float(value) for value in times)
+        return cls(
+            region, points.reshape(33, 2), hips, top, score, lost_s, next_try_s, hands.reshape(2, 4)
+        )
+
+
+def pose_distance(a_px: np.ndarray, b_px: np.ndarray, radius_px: float) -> float:
+    """Mean distance of the body landmarks of two poses (33, 2), in radii."""
+    return float(np.linalg.norm(a_px[_BODY] - b_px[_BODY], axis=1).mean()) / max(radius_px, 1e-6)
+
+
+def is_same_pose(a: PersonPose, b: PersonPose) -> bool:
+    """Whether two poses of one picture are of one person."""
+    return pose_distance(a.points_px, b.points_px, 0.5 * (a.radius_px + b.radius_px)) < _SAME_POSE
