@@ -80,7 +80,7 @@ def read_npz(path: Path, error: type[ExtPoseError] = InputError) -> dict[str, np
         error: The file is missing, damaged, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise error(f"`{path}` is a single array, not an .npz archive")
             return {name: archive[name] for name in archive.files}

@@ -150,7 +150,7 @@ class Intrinsics:
     """`given`, `metadata`, `estimated` or `assumed`: only the last may be refined by a lifter."""
 
     @property
-    def K(self) -> np.ndarray:  # noqa: N802 - the field's name for the matrix
+    def K(self) -> np.ndarray:
         """(3, 3) float64, principal point in the middle of the picture."""
         f, cx, cy = self.focal_px, self.width / 2, self.height / 2
         return np.array([[f, 0.0, cx], [0.0, f, cy], [0.0, 0.0, 1.0]])

@@ -1,0 +1,204 @@
+"""The first stage of the flow: read the clip once, find people in every frame, watch the camera move.
+
+Works in chunks of rows. A finished chunk is kept with the state that the next one starts from, so a run
+that was killed loses one chunk at the most and ends with the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..protocol.errors import BadVideo
+from ..protocol.files import read_json, write_json
+from ..protocol.flow import ClipInfo, Frame, FrameDetections, Intrinsics
+from .kept import Chunk, read_chunk_or_none, write_chunk
+from .report import Listener, Stopwatch
+from .video.camera_motion import CameraMotion
+from .video.clip import Sampling, count_rows, read_frames
+
+CHUNK_ROWS = 128
+"""Rows per chunk."""
+
+_CAMERA, _DETECTOR = "camera/", "detector/"
+
+
+@dataclass(frozen=True)
+class DetectedClip:
+    """What was found in the whole clip."""
+
+    detections: list[FrameDetections]
+    """One per row."""
+    frame_index: np.ndarray
+    """(T,) int64: source picture of each row."""
+    time_s: np.ndarray
+    """(T,) float64: its presentation time, seconds."""
+    camera: CameraMotion
+    """How the camera turned."""
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+
+def detect_clip(
+    info: ClipInfo,
+    sampling: Sampling,
+    make_detector: Callable[[], Any],
+    folder: Path,
+    listener: Listener,
+    watch: Stopwatch,
+) -> DetectedClip:
+    """Find people in every row of a clip, going on from what an earlier run left in `folder`.
+
+    Args:
+        info: The clip.
+        sampling: Which rows.
+        make_detector: Makes the detector; not called when all rows are there already.
+        folder: Where chunks are kept; its name must change with everything that matters.
+        listener: Told of progress and warnings.
+        watch: Gets the seconds of `decode` (time spent waiting for pictures) and `detect`.
+
+    Raises:
+        BadVideo: The clip cannot be decoded, or holds no frame.
+        Cancelled: The user asked to stop.
+        OutputNotWritable: A chunk cannot be kept.
+    """
+    chunks = list(_kept_chunks(folder))
+    ended = _read_end(folder, chunks)
+    if ended is None:
+        _detect_rest(info, sampling, make_detector, folder, chunks, listener, watch)
+    else:
+        for warning in ended["warnings"]:
+            listener.warn(*warning)
+    if not chunks:
+        raise BadVideo(f"`{info.path}` holds no frame in the range asked for")
+    camera = CameraMotion(info.width, info.height)
+    camera.restore(_part_of(chunks[-1].state, _CAMERA))
+    return DetectedClip(
+        [detections for chunk in chunks for detections in chunk.detections],
+        np.concatenate([chunk.frame_index for chunk in chunks]),
+        np.concatenate([chunk.time_s for chunk in chunks]),
+        camera,
+    )
+
+
+def _detect_rest(
+    info: ClipInfo,
+    sampling: Sampling,
+    make_detector: Callable[[], Any],
+    folder: Path,
+    chunks: list[Chunk],
+    listener: Listener,
+    watch: Stopwatch,
+) -> None:
+    """Work through the rows after the kept chunks, and append a chunk for each run of rows."""
+    warnings: list[tuple[str, str, str]] = []
+
+    def warn(code: str, message: str, hint: str = "") -> None:
+        warnings.append((code, message, hint))
+        listener.warn(code, message, hint)
+
+    first = sum(len(chunk.detections) for chunk in chunks)
+    total = count_rows(info, sampling)
+    with watch.measure("start"):
+        detector = make_detector()
+    camera = CameraMotion(info.width, info.height)
+    if chunks:
+        detector.restore(_part_of(chunks[-1].state, _DETECTOR))
+        camera.restore(_part_of(chunks[-1].state, _CAMERA))
+    frames = _timed(read_frames(info, sampling, first, warn), watch)
+    try:
+        while block := _next_chunk(frames, detector, camera, first, total, listener, watch):
+            write_chunk(folder / f"{len(chunks):05}.npz", block)
+            chunks.append(block)
+            first += len(block.detections)
+    finally:
+        frames.close()
+        detector.close()
+    write_json(folder / "end.json", {"rows": first, "warnings": warnings})
+
+
+def _next_chunk(
+    frames: Iterator[Frame],
+    detector: Any,
+    camera: CameraMotion,
+    first: int,
+    total: int,
+    listener: Listener,
+    watch: Stopwatch,
+) -> Chunk | None:
+    rows: list[Frame] = []
+
+    def passed_on() -> Iterator[Frame]:
+        for frame in islice(frames, CHUNK_ROWS):
+            rows.append(frame)
+            yield frame
+
+    found: list[FrameDetections] = []
+    waited, start = watch.seconds.get("decode", 0.0), time.perf_counter()
+    places: list[tuple[int, float]] = []
+    for detections in detector(passed_on()):
+        frame = rows.pop(0)
+        camera.add(frame, detections_boxes(detections))
+        found.append(detections)
+        places.append((frame.frame_index, frame.time_s))
+        listener.progress("detect", first + len(found), total)
+    watch.add("detect", time.perf_counter() - start - (watch.seconds.get("decode", 0.0) - waited))
+    if not found:
+        return None
+    state = {_DETECTOR + name: value for name, value in detector.state().items()}
+    state |= {_CAMERA + name: value for name, value in camera.state().items()}
+    index, times = zip(*places, strict=True)
+    return Chunk(tuple(found), np.array(index, np.int64), np.array(times, np.float64), state)
+
+
+def detections_boxes(detections: FrameDetections) -> np.ndarray:
+    """(P, 4) boxes around the keypoints of each person, x0 y0 x1 y1 in source pixels."""
+    xy = detections.keypoints_2d[..., :2]
+    if not len(xy):
+        return np.zeros((0, 4), np.float32)
+    return np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1)
+
+
+def _timed(frames: Iterator[Frame], watch: Stopwatch) -> Iterator[Frame]:
+    """The same frames; the time that the consumer waits for them goes to `decode`."""
+    try:
+        while True:
+            start = time.perf_counter()
+            frame = next(frames, None)
+            watch.add("decode", time.perf_counter() - start)
+            if frame is None:
+                return
+            yield frame
+    finally:
+        frames.close()  # type: ignore[attr-defined]
+
+
+def _kept_chunks(folder: Path) -> Iterator[Chunk]:
+    for number in range(10**5):
+        chunk = read_chunk_or_none(folder / f"{number:05}.npz")
+        if chunk is None:
+            return
+        yield chunk
+        if len(chunk.detections) < CHUNK_ROWS:
+            return
+
+
+def _read_end(folder: Path, chunks: list[Chunk]) -> dict[str, Any] | None:
+    """What the earlier run wrote when it had reached the clip's end, if its chunks are all there."""
+    path = folder / "end.json"
+    if not path.exists():
+        return None
+    end: dict[str, Any] = read_json(path)
+    complete = end.get("rows") == sum(len(chunk.detections) for chunk in chunks)
+    return end if complete else None
+
+
+def _part_of(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

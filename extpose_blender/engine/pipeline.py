@@ -1,0 +1,299 @@
+"""The flow: a clip goes in, motion files come out.
+
+    decode → detect → track → lift → refine → write
+
+`capture` is the whole of it. What costs time stays in the job folder under a hash of what it was made
+from, so a run that was killed goes on, and a run with another smoothing strength does not detect again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..protocol.errors import InputError, MissingPackage
+from ..protocol.files import read_json, write_json
+from ..protocol.flow import ClipInfo, Frame, LiftedTrack, Track
+from ..protocol.job import Job
+from ..protocol.messages import Done, People, Person
+from ..protocol.motion import Motion
+from ..protocol.options import CaptureOptions
+from .body.geometry import body_geometry
+from .body.load import Body, load_body
+from .detect_clip import DetectedClip, detect_clip
+from .exporters.overlay import write_overlay
+from .job_folder import JobFolder, clip_identity, hash_key, open_job_folder
+from .kept import read_lifted_or_none, write_lifted
+from .refine.intrinsics import choose_intrinsics
+from .refine.world import WorldOptions, to_world
+from .registry import load_class
+from .report import Listener, Stopwatch, person_report
+from .track.select import select_people
+from .track.tracks import build_tracks
+from .version import extpose_version
+from .video.clip import Sampling, probe_clip, read_frames
+from .write_results import PersonResult, write_results
+
+
+def capture(job: Job, listener: Listener) -> Done:
+    """Capture the people in one clip.
+
+    Args:
+        job: The clip, the folder and the choices.
+        listener: Gets progress, people and warnings; asked whether to stop.
+
+    Returns:
+        The last message: the files made.
+
+    Raises:
+        ExtPoseError: See `protocol/errors.py`: every error has a code, an exit code and a next step.
+    """
+    options, watch = job.options, Stopwatch()
+    check_device(options.device)
+    info = probe_clip(job.video)
+    sampling = Sampling(options.start, options.end, options.fps, options.speed)
+    with watch.measure("load"):
+        body = load_body(options.body)
+        identity = clip_identity(job.video)
+    folder = open_job_folder(job.out_dir, job.video, identity)
+    with removed_when_unusable(folder):
+        if not job.resume:
+            folder.forget()
+        detect_key = detection_key(identity, options)
+        detector = load_class("detector", options.detector)
+        kept = folder.stage_path("detect", detect_key)
+        clip = detect_clip(
+            info, sampling, partial(detector, hands=options.hands), kept, listener, watch
+        )
+        with watch.measure("track"):
+            fps = options.fps or info.fps
+            tracks = build_tracks(
+                clip.detections, detector.skeleton, fps, info.width, info.height, len(clip)
+            )
+            chosen = select_people(tracks, options.person)
+        listener.send(people_message(tracks, chosen))
+        with watch.measure("lift"):
+            kept_lifts, lifted = lift_people(
+                chosen, body, info, options, folder, detect_key, listener
+            )
+        with watch.measure("refine"):
+            motions = refine_people(lifted, chosen, clip, body, job, info, identity)
+        people = [
+            PersonResult(track.person_id, motion, body_geometry(body, motion.betas))
+            for track, motion in zip(chosen, motions, strict=True)
+        ]
+        with watch.measure("export"):
+            outputs = write_results(
+                folder.root, info, people, options.export_formats, job.blender, listener
+            )
+        if options.overlay:
+            with watch.measure("overlay"):
+                outputs.append(draw_overlay(folder, info, sampling, people, listener))
+        report = write_report(folder, job, info, identity, clip, people, outputs, watch, listener)
+    folder.keep({kept.name, *kept_lifts})
+    return Done(tuple(str(path) for path in outputs), str(report))
+
+
+def detection_key(identity: dict[str, Any], options: CaptureOptions) -> str:
+    """What the detections of a clip depend on, hashed."""
+    names = ("start", "end", "fps", "speed", "detector", "hands")
+    chosen = {name: getattr(options, name) for name in names}
+    return hash_key(clip=identity, options=chosen, version=extpose_version())
+
+
+def lift_people(
+    tracks: Sequence[Track],
+    body: Body,
+    info: ClipInfo,
+    options: CaptureOptions,
+    folder: JobFolder,
+    detect_key: str,
+    listener: Listener,
+) -> tuple[list[str], list[LiftedTrack]]:
+    """Lift each track, the most prominent person first: all share the camera found with that one.
+
+    Returns:
+        Names under which the results are kept, and the results.
+    """
+    intrinsics = choose_intrinsics(info, options.camera_fov)
+    lifter: Any = None
+    names, results = [], []
+    rows = sum(len(track) for track in tracks)
+    for track in tracks:
+        key = hash_key(
+            detect=detect_key, person=track.person_id, lifter=options.lifter, weights=options.weights,
+            refine=options.refine, body=body.sha256, height=options.height, camera=vars(intrinsics),
+            device=options.device,
+        )  # fmt: skip
+        path = folder.stage_path("lift", key).with_suffix(".npz")
+        lifted = read_lifted_or_none(path)
+        if lifted is None:
+            lifter = lifter or load_class("lifter", options.lifter)(body, device=device(options))
+            done = sum(len(result) for result in results)
+            lifted = lifter(
+                track,
+                intrinsics,
+                height_m=options.height,
+                on_progress=lambda n, of, done=done: listener.progress("lift", done + n, rows),
+            )
+            write_lifted(path, lifted)
+        intrinsics = lifted.intrinsics
+        if intrinsics.source == "assumed":
+            intrinsics = replace(intrinsics, source="estimated")
+        names.append(path.stem)
+        results.append(lifted)
+    listener.progress("lift", rows, rows)
+    return names, results
+
+
+def refine_people(
+    lifted: Sequence[LiftedTrack],
+    tracks: Sequence[Track],
+    clip: DetectedClip,
+    body: Body,
+    job: Job,
+    info: ClipInfo,
+    identity: dict[str, Any],
+) -> list[Motion]:
+    """Bring lifted tracks into one world."""
+    options = job.options
+    turned = clip.camera.finish(lifted[0].intrinsics)
+    meta = {
+        "extpose": extpose_version(),
+        "source": str(info.path),
+        "source_digest": identity["digest"],
+        "options": options.to_dict(),
+    }
+    world = WorldOptions(
+        height_m=options.height, smooth=options.smooth, foot_lock=options.foot_lock
+    )
+    return to_world(lifted, tracks, body, clip.frame_index, clip.time_s, turned, world, meta)
+
+
+def people_message(tracks: Sequence[Track], chosen: Sequence[Track]) -> People:
+    """Who was found, and where each is seen best."""
+    ids = {track.person_id for track in chosen}
+    return People(tuple(_person(track, track.person_id in ids) for track in tracks))
+
+
+def _person(track: Track, chosen: bool) -> Person:
+    scores = track.keypoints_2d[..., 2].mean(axis=1)
+    best = int(np.argmax(np.where(track.seen, scores, -1.0)))
+    xy = track.keypoints_2d[best, :, :2]
+    (x0, y0), (x1, y1) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+    rows = track.active
+    return Person(track.person_id, rows.start, rows.stop - 1, (x0, y0, x1, y1), best, chosen=chosen)
+
+
+def draw_overlay(
+    folder: JobFolder,
+    info: ClipInfo,
+    sampling: Sampling,
+    people: Sequence[PersonResult],
+    listener: Listener,
+) -> Path:
+    """Write `overlay.mp4`: skeleton and mesh over the source."""
+    path = folder.root / "overlay.mp4"
+    total = len(people[0].motion)
+    frames = read_frames(info, sampling)
+
+    def counted() -> Iterator[Frame]:
+        for frame in frames:
+            listener.progress("overlay", frame.row + 1, total)
+            yield frame
+
+    with contextlib.closing(frames):
+        write_overlay(path, counted(), [p.motion for p in people], [p.body for p in people])
+    return path
+
+
+def write_report(
+    folder: JobFolder,
+    job: Job,
+    info: ClipInfo,
+    identity: dict[str, Any],
+    clip: DetectedClip,
+    people: Sequence[PersonResult],
+    outputs: Sequence[Path],
+    watch: Stopwatch,
+    listener: Listener,
+) -> Path:
+    """Write `report.json`, and remove what an earlier run of the same clip made and this one did not."""
+    path = folder.root / "report.json"
+    names = [output.name for output in outputs]
+    motion = people[0].motion
+    empty = [d.row for d in clip.detections if not len(d)]
+    report = {
+        "extpose": extpose_version(),
+        "input": {**identity, "width": info.width, "height": info.height, "fps": info.fps},
+        "options": job.options.to_dict(),
+        "models": {
+            "detector": job.options.detector,
+            "lifter": job.options.lifter,
+            "body": {"id": motion.body_id, "sha256": motion.body_sha256},
+        },
+        "rows": len(clip),
+        "mocap_framerate": motion.mocap_framerate,
+        "camera_K": motion.camera_K.tolist(),
+        "frames_with_no_person": empty,
+        "stages": watch.table(len(clip)),
+        "people": [person_report(person.motion, person.person_id) for person in people],
+        "warnings": [vars(warning) for warning in listener.warnings],
+        "outputs": names,
+    }
+    for stale in _earlier_outputs(path) - set(names):
+        with contextlib.suppress(OSError):
+            (folder.root / stale).unlink()
+    write_json(path, report)
+    return path
+
+
+def _earlier_outputs(report: Path) -> set[str]:
+    """Names of the files that the folder's last report lists; only plain names in that folder count."""
+    if not report.exists():
+        return set()
+    try:
+        names = read_json(report).get("outputs", [])
+        return {name for name in names if isinstance(name, str) and Path(name).name == name}
+    except (InputError, AttributeError, TypeError):
+        return set()
+
+
+@contextlib.contextmanager
+def removed_when_unusable(folder: JobFolder) -> Iterator[None]:
+    """Leave no folder behind for a clip that gave no result, now or earlier."""
+    try:
+        yield
+    except InputError:
+        if {path.name for path in folder.root.iterdir()} <= {folder.work.name}:
+            shutil.rmtree(folder.root, ignore_errors=True)
+        raise
+
+
+def device(options: CaptureOptions) -> str:
+    """`cuda` or `cpu`, as chosen and as the machine has it."""
+    import torch
+
+    if options.device != "auto":
+        return options.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_device(name: str) -> None:
+    """Refuse `cuda` where torch finds none. Raises MissingPackage."""
+    if name != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise MissingPackage(
+            "`--device cuda` was asked for, but torch finds no CUDA device",
+            "Install a CUDA build of torch and a driver, or use `--device cpu`",
+        )
