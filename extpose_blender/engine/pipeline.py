@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol.errors import InputError, MissingPackage
+from ..protocol.errors import InputError
 from ..protocol.files import read_json, write_json
 from ..protocol.flow import ClipInfo, Frame, LiftedTrack, Track
 from ..protocol.job import Job
@@ -31,6 +31,7 @@ from .detect_clip import DetectedClip, detect_clip
 from .exporters.overlay import write_overlay
 from .job_folder import JobFolder, clip_identity, hash_key, open_job_folder
 from .kept import read_lifted_or_none, write_lifted
+from .lift.device import choose_device
 from .refine.intrinsics import choose_intrinsics
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
@@ -56,7 +57,7 @@ def capture(job: Job, listener: Listener) -> Done:
         ExtPoseError: See `protocol/errors.py`: every error has a code, an exit code and a next step.
     """
     options, watch = job.options, Stopwatch()
-    check_device(options.device)
+    device = choose_device(options.device)
     info = probe_clip(job.video)
     sampling = Sampling(options.start, options.end, options.fps, options.speed)
     with watch.measure("load"):
@@ -81,7 +82,7 @@ def capture(job: Job, listener: Listener) -> Done:
         listener.send(people_message(tracks, chosen))
         with watch.measure("lift"):
             kept_lifts, lifted = lift_people(
-                chosen, body, info, options, folder, detect_key, listener
+                chosen, body, info, options, device, folder, detect_key, listener
             )
         with watch.measure("refine"):
             motions = refine_people(lifted, chosen, clip, body, job, info, identity)
@@ -113,6 +114,7 @@ def lift_people(
     body: Body,
     info: ClipInfo,
     options: CaptureOptions,
+    device: str,
     folder: JobFolder,
     detect_key: str,
     listener: Listener,
@@ -130,12 +132,12 @@ def lift_people(
         key = hash_key(
             detect=detect_key, person=track.person_id, lifter=options.lifter, weights=options.weights,
             refine=options.refine, body=body.sha256, height=options.height, camera=vars(intrinsics),
-            device=options.device,
+            device=device,
         )  # fmt: skip
         path = folder.stage_path("lift", key).with_suffix(".npz")
         lifted = read_lifted_or_none(path)
         if lifted is None:
-            lifter = lifter or load_class("lifter", options.lifter)(body, device=device(options))
+            lifter = lifter or load_class("lifter", options.lifter)(body, device=device)
             done = sum(len(result) for result in results)
             lifted = lifter(
                 track,
@@ -275,25 +277,3 @@ def removed_when_unusable(folder: JobFolder) -> Iterator[None]:
         if {path.name for path in folder.root.iterdir()} <= {folder.work.name}:
             shutil.rmtree(folder.root, ignore_errors=True)
         raise
-
-
-def device(options: CaptureOptions) -> str:
-    """`cuda` or `cpu`, as chosen and as the machine has it."""
-    import torch
-
-    if options.device != "auto":
-        return options.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def check_device(name: str) -> None:
-    """Refuse `cuda` where torch finds none. Raises MissingPackage."""
-    if name != "cuda":
-        return
-    import torch
-
-    if not torch.cuda.is_available():
-        raise MissingPackage(
-            "`--device cuda` was asked for, but torch finds no CUDA device",
-            "Install a CUDA build of torch and a driver, or use `--device cpu`",
-        )
