@@ -36,8 +36,8 @@ from .refine.intrinsics import choose_intrinsics
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
 from .report import Listener, Stopwatch, person_report
-from .track.select import select_people
-from .track.tracks import build_tracks
+from .track.prominence import select_people
+from .track.build import build_tracks
 from .version import extpose_version
 from .video.clip import Sampling, probe_clip, read_frames
 from .write_results import PersonResult, write_results
