@@ -10,7 +10,9 @@ from .person_finder import Candidate
 from .pose_landmarks import PersonPose
 
 _BODY = np.array([0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+_HEAD = np.array([0, 2, 5, 7, 8])
 _SAME_POSE = 0.14
+_SAME_HEAD = 0.12
 _SAME_HIPS = 0.35
 _SAME_RADIUS = 1.6
 STATE_COLUMNS = 4 + 2 * 33 + 4 + 1 + 2 + 8
@@ -90,6 +92,12 @@ def pose_distance(a_px: np.ndarray, b_px: np.ndarray, radius_px: float) -> float
     return float(np.linalg.norm(a_px[_BODY] - b_px[_BODY], axis=1).mean()) / max(radius_px, 1e-6)
 
 
-def is_same_pose(a: PersonPose, b: PersonPose) -> bool:
-    """Whether two poses of one picture are of one person."""
-    return pose_distance(a.points_px, b.points_px, 0.5 * (a.radius_px + b.radius_px)) < _SAME_POSE
+def is_same_person(a: PersonPose, b: PersonPose) -> bool:
+    """Whether two poses of one picture are of one person: the same pose, or the same head."""
+    radius = max(0.5 * (a.radius_px + b.radius_px), 1e-6)
+    weights = np.sqrt(a.visibility * b.visibility)
+    gaps = np.linalg.norm(a.points_px - b.points_px, axis=1) / radius
+    pose = float(weights[_BODY] @ gaps[_BODY] / max(weights[_BODY].sum(), 1e-6))
+    heads = [pose.points_px[_HEAD].mean(0) for pose in (a, b)]
+    head = float(np.linalg.norm(heads[0] - heads[1])) / radius
+    return pose < _SAME_POSE or head < _SAME_HEAD

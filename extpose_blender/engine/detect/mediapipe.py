@@ -14,7 +14,7 @@ import numpy as np
 from ...protocol.flow import Frame, FrameDetections
 from ...protocol.skeletons import MEDIAPIPE_33
 from .base import DEFAULT_MAX_PEOPLE, HAND_POINTS, check_state, empty_detections
-from .followed import STATE_COLUMNS, Followed, is_same_pose
+from .followed import STATE_COLUMNS, Followed, is_same_person, pose_distance
 from .hand_landmarks import HandLandmarker
 from .person_finder import Candidate, PersonFinder
 from .pose_landmarks import PersonPose, PoseLandmarker
@@ -25,6 +25,8 @@ _SEARCH_AROUND = 1.6
 _RETRY_S = 0.15
 _GIVE_UP_S = 1.0
 _SMALLEST_RADIUS_PX = 16.0
+_MOST_LOOKS = 4
+_STAYS = 0.08
 _MIN_WRIST_SCORE = 0.1
 _ARMS = tuple(
     MEDIAPIPE_33.indices(f"{side}_elbow", f"{side}_wrist", f"{side}_pinky", f"{side}_index")
@@ -124,7 +126,7 @@ class MediaPipeDetector:
         drifted = []
         for person in order:
             pose = poses[id(person)]
-            if any(is_same_pose(pose, other) for other in kept):
+            if any(is_same_person(pose, other) for other in kept):
                 drifted.append(person)
             else:
                 kept.append(pose)
@@ -148,8 +150,6 @@ class MediaPipeDetector:
         self._people = [
             p for p in self._people if not p.lost or frame.time_s - p.lost_s < _GIVE_UP_S
         ]
-        if self._people and not poses:
-            self._plan.look_closely()
 
     def _discover(self, frame: Frame, poses: dict[int, PersonPose]) -> None:
         """Look for people who are not followed, where and when the plan says."""
@@ -172,11 +172,25 @@ class MediaPipeDetector:
         for candidate in candidates:
             if any(person.matches(candidate) for person in followed):
                 continue
-            pose = self._landmarks(frame.image_rgb, candidate.region)
+            pose = self._settle(frame.image_rgb, candidate)
             others = (*poses.values(), *confirmed)
-            if is_person(pose) and not any(is_same_pose(pose, other) for other in others):
+            if pose and not any(is_same_person(pose, other) for other in others):
                 confirmed.append(pose)
         return confirmed
+
+    def _settle(self, image_rgb: np.ndarray, candidate: Candidate) -> PersonPose | None:
+        """The pose of a candidate, looked at again where it says that the person is, until it stays.
+
+        A crop that shows somebody by chance, or two people, slides to the real one or finds nobody.
+        """
+        pose = self._landmarks(image_rgb, candidate.region)
+        for _ in range(_MOST_LOOKS - 1):
+            before, pose = pose, self._landmarks(image_rgb, pose.next_region)
+            if not is_person(pose):
+                return None
+            if pose_distance(before.points_px, pose.points_px, pose.radius_px) < _STAYS:
+                return pose
+        return None
 
     def _pack(self, frame: Frame, people: Sequence[tuple[Followed, PersonPose]]) -> FrameDetections:
         if not people:
