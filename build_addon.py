@@ -150,15 +150,20 @@ def extension_files() -> dict[str, Path | bytes]:
 
 
 def resource_files() -> dict[str, Path | bytes]:
-    """The shipped data: name below the package (`resources/…`) → file below `models/`."""
+    """The shipped data: name below the package (`resources/…`) → file below `models/`, or bytes."""
     shipped = read_toml("addon_manifest.toml")["resources"]
     models = ROOT / "models"
-    return {
+    files: dict[str, Path | bytes] = {
         "resources/" + path.relative_to(models).as_posix(): path
         for folder in shipped["folders"]
         for path in plain_files(models / folder)
         if path.suffix in shipped["suffixes"] or path.name.startswith("LICENSE")
     }
+    # Zip and wheel carry the pins of the worker's packages, for `extpose doctor`.
+    project = read_toml("pyproject.toml")["project"]
+    pins = {"library": project["dependencies"], **project["optional-dependencies"]}
+    files["resources/requirements.json"] = json.dumps(pins, indent=2).encode("utf-8")
+    return files
 
 
 def plain_files(folder: Path) -> list[Path]:
@@ -323,7 +328,7 @@ def run_group(label: str, folders: tuple[str, ...], left_out: tuple[str, ...]) -
     report = Path(name)
     try:
         words = [*folders, *(f"--ignore={folder}" for folder in left_out), f"--junitxml={report}"]
-        code = run(pytest_words(words))
+        code = run(pytest_words(words), cwd=ROOT)
         if code == 130:
             raise KeyboardInterrupt
         no_tests = code == 5
@@ -389,9 +394,9 @@ def set_up(extras: tuple[str, ...]) -> None:
         write_stamp({**stamp, "complete": False})
     else:
         step(1, f"Creating `.venv` with Python {sys.version.split()[0]}")
-        shutil.rmtree(str(VENV), ignore_errors=True)
-        VENV.mkdir()
+        VENV.mkdir(exist_ok=True)
         write_stamp({**stamp, "complete": False})
+        empty_venv()
         run_or_refuse([sys.executable, "-m", "venv", str(VENV)], "creating `.venv` failed")
     install_pins(extras)
     write_stamp({**stamp, "complete": True, "groups": {**kept, **wanted}})
@@ -471,6 +476,15 @@ def write_stamp(stamp: dict) -> None:
     aside = STAMP.with_suffix(".part")
     aside.write_text(json.dumps({**stamp, "python": list(PYTHON)}, indent=2), encoding="utf-8")
     os.replace(str(aside), str(STAMP))
+
+
+def empty_venv() -> None:
+    """Remove what an unfinished set-up left. The stamp stays: it says that `.venv` is ours."""
+    for path in VENV.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(str(path))
+        elif path != STAMP:
+            path.unlink()
 
 
 def check_foreign_venv() -> None:

@@ -23,8 +23,8 @@ class BuildWithResources(build_py):
             return
         for name, source in resource_files().items():
             target = Path(self.build_lib, "extpose_blender", name)
-            self.mkpath(str(target.parent))
-            self.copy_file(str(source), str(target))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
 
 
 setup(version=identity()["version"], cmdclass={"build_py": BuildWithResources})

@@ -1,7 +1,7 @@
 """Reads the source and holds the table of who may import whom.
 
-The table is the one of CONTRIBUTING.md. A file gets its row from its path, so the second folder of a
-path answers "which Python runs this?".
+The table is the one of CONTRIBUTING.md. A file gets its row from its path, so the second folder of
+a path answers "which Python runs this?".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAGES = ("video", "detect", "track", "lift", "refine", "exporters")
 SHARED = ("body", "draw")
 FRONT = ("cli", "worker")
 SUPPORT = ("console", "doctor", "job_folder", "kept", "report", "version", "worker_process")
-"""Files of engine/ that know no stage. Those named nowhere here belong to `pipeline`: they know all."""
+"""Files of engine/ that know no stage. Those named nowhere here know all, as `pipeline` does."""
 
 BLENDER = {"bpy", "bpy_extras", "mathutils", "addon_utils"}
 LIBRARIES = {
