@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def run_blender(arguments: list[str], profile: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command of the variable BLENDER at the root of the checkout, with a profile of its own."""
+    """Run the command of the variable BLENDER with a profile of its own."""
     command = shlex.split(os.environ["BLENDER"], posix=os.name != "nt")
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(profile)}
     return subprocess.run(
