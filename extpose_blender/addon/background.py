@@ -1,0 +1,124 @@
+"""The source video behind the camera, in step with the motion."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from .action import set_keys
+from .compat import new_action
+from .timing import ClipTiming, source_pictures
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr"}
+"""Endings of the files of an image sequence."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A video or image sequence as Blender opened it."""
+
+    image: bpy.types.Image
+    """The data; the file stays where it is."""
+    width: int
+    """Width of the picture as Blender shows it, pixels."""
+    height: int
+    """Height of the picture as Blender shows it, pixels."""
+    nominal_fps: float | None
+    """Rate at which Blender counts the frames of a movie; `None` for an image sequence."""
+    numbers: tuple[int, ...]
+    """Number in the name of each picture of an image sequence; empty for a movie."""
+
+
+def open_footage(path: Path) -> Footage | None:
+    """Open a video, a folder of pictures, or a pattern of pictures. `None` where Blender cannot."""
+    sequence = _sequence_files(path)
+    first = sequence[0] if sequence else path
+    if not first.is_file():
+        return None
+    try:
+        image = bpy.data.images.load(str(first))
+    except RuntimeError:
+        return None
+    if sequence:
+        image.source = "SEQUENCE"
+    width, height = image.size
+    if not (width and height):
+        bpy.data.images.remove(image)
+        return None
+    fps = None if sequence else _nominal_fps(path)
+    return Footage(image, width, height, fps, tuple(_number(file) for file in sequence))
+
+
+def show_behind(
+    camera: bpy.types.Object, footage: Footage, timing: ClipTiming, size: tuple[int, int]
+) -> None:
+    """Show footage behind a camera, the picture of every row at the row's frame.
+
+    Args:
+        camera: The camera object.
+        footage: What to show.
+        timing: Where the clip's rows lie in the scene.
+        size: Width and height of the upright source picture that the camera is made for, pixels.
+    """
+    data = camera.data
+    data.show_background_images = True
+    background = data.background_images.new()
+    background.source = "IMAGE"
+    background.image = footage.image
+    background.alpha = 1.0
+    background.display_depth = "BACK"
+    background.frame_method = "STRETCH" if _same_way_up(footage, size) else "FIT"
+    frames = timing.whole_frames
+    user = background.image_user
+    user.frame_start = timing.frame_start
+    # Blender clamps to this many frames before it adds the offset.
+    user.frame_duration = int(max(len(frames), footage.image.frame_duration, 1))
+    offsets = _offsets(footage, timing)
+    user.frame_offset = int(offsets[0])
+    changes = np.flatnonzero(np.diff(offsets, prepend=offsets[0] - 1))
+    if len(changes) > 1:
+        new_curve = new_action(data, camera.name)
+        curve = new_curve(user.path_from_id("frame_offset"), 0, "Video")
+        set_keys(curve, frames[changes], offsets[changes], stepped=True)
+
+
+def _offsets(footage: Footage, timing: ClipTiming) -> np.ndarray:
+    """(N,) what turns Blender's count from `frame_start` into the wanted picture, per scene frame."""
+    picture = source_pictures(timing, footage.nominal_fps)
+    if footage.numbers:
+        numbers = np.asarray(footage.numbers)
+        shown = numbers[np.clip(picture, 0, len(numbers) - 1)]
+    else:
+        shown = picture + 1
+    return shown - (timing.whole_frames - timing.frame_start + 1)
+
+
+def _same_way_up(footage: Footage, size: tuple[int, int]) -> bool:
+    return (footage.width > footage.height) == (size[0] > size[1])
+
+
+def _nominal_fps(path: Path) -> float | None:
+    clip = bpy.data.movieclips.load(str(path))
+    fps = clip.fps
+    bpy.data.movieclips.remove(clip)
+    return fps if fps > 0 else None
+
+
+def _sequence_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
+    elif path.suffix.lower() in PICTURES and not path.exists():
+        wanted = re.sub(r"%0?(\d*)d", "*", path.name)
+        files = [file for file in path.parent.glob(wanted) if file.suffix.lower() in PICTURES]
+    else:
+        return []
+    return sorted(files, key=lambda file: (_number(file), file.name))
+
+
+def _number(file: Path) -> int:
+    digits = re.findall(r"\d+", file.stem)
+    return int(digits[-1]) if digits else 0
