@@ -21,14 +21,14 @@ class ContactOptions:
     """A point no higher than this above the ground may begin a contact."""
     leave_height_m: float = 0.08
     """A point higher than this ends it."""
-    land_speed_m_s: float = 0.30
+    land_speed_m_s: float = 0.35
     """A point no faster than this may begin a contact."""
-    leave_speed_m_s: float = 0.55
+    leave_speed_m_s: float = 0.75
     """A point faster than this ends it."""
     shortest_s: float = 0.10
     """Contacts shorter than this are dropped, gaps shorter than half of it closed."""
-    calm_hz: float = 7.0
-    """Cutoff of the smoothing of positions before their speed is taken."""
+    calm_hz: float = 4.0
+    """Cutoff of the smoothing of positions before heights and speeds are taken."""
 
 
 def find_contacts(
@@ -54,7 +54,8 @@ def find_contacts(
     """
     check_shape("feet_m", feet_m, ("T", len(FOOT_POINTS), 3))
     wanted = options or ContactOptions()
-    return contacts_from(feet_m[..., 2], point_speeds(feet_m, fps, wanted.calm_hz), fps, wanted)
+    calm = calmed(feet_m, fps, wanted.calm_hz)
+    return contacts_from(calm[..., 2], point_speeds(calm, fps), fps, wanted)
 
 
 def contacts_from(
@@ -70,16 +71,18 @@ def contacts_from(
     return np.stack(columns, axis=1)
 
 
-def point_speeds(points_m: np.ndarray, fps: float, calm_hz: float) -> np.ndarray:
-    """Speeds (T, N) in metres per second of points (T, N, 3), by central differences of calmed
-    paths.
-    """
+def calmed(points_m: np.ndarray, fps: float, calm_hz: float) -> np.ndarray:
+    """Paths (T, N, 3) without what is faster than a cutoff in hertz."""
     count = len(points_m)
-    if count < 2:
-        return np.zeros(points_m.shape[:2])
     flat = points_m.reshape(count, -1).astype(float)
-    calm = whittaker(flat, np.ones(count), np.array(calm_hz), fps).reshape(points_m.shape)
-    return np.asarray(np.linalg.norm(np.gradient(calm, axis=0), axis=-1) * fps)
+    return whittaker(flat, np.ones(count), np.array(calm_hz), fps).reshape(points_m.shape)
+
+
+def point_speeds(points_m: np.ndarray, fps: float) -> np.ndarray:
+    """Speeds (T, N) in metres per second of points (T, N, 3), by central differences."""
+    if len(points_m) < 2:
+        return np.zeros(points_m.shape[:2])
+    return np.asarray(np.linalg.norm(np.gradient(points_m, axis=0), axis=-1) * fps)
 
 
 def runs(mask: np.ndarray) -> list[tuple[int, int]]:

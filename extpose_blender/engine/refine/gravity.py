@@ -92,6 +92,12 @@ def read_posture(posed: Posed, confidence: np.ndarray, fps: float) -> Posture | 
     )
 
 
+def mean_trunk(postures: list[Posture]) -> np.ndarray:
+    """(3,) mean direction from hips to neck, of at least one person."""
+    total = np.sum([p.weight @ p.trunk / p.weight.sum() for p in postures], axis=0)
+    return _unit(total)
+
+
 def find_up(postures: list[Posture], steps_m: list[np.ndarray]) -> np.ndarray:
     """Find the direction of up.
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .contact import ContactOptions, contacts_from, point_speeds, runs
+from .contact import ContactOptions, calmed, contacts_from, point_speeds, runs
 from .figure import Posed
 
 SEEN_LEGS = 0.15
 """Mean confidence of the ankles from which on a person's feet count as seen."""
 
+_NEARBY_S = 0.4
+"""Within this time to either side one foot of a walking person rests; in longer, an error in the
+direction of up would pass for height."""
 _SHAPE_SPREAD = 0.05
 """How far people's heights scatter around what a shape prior says, as a share."""
 _FEET_SPREAD_M = 0.03
@@ -77,11 +80,11 @@ def first_contacts(
         eye_m: (3,) the camera's centre.
         fps: Rows per second.
     """
-    feet = posed.feet()
+    options = ContactOptions()
+    feet = calmed(posed.feet(), fps, options.calm_hz)
     level = np.einsum("tni,i->tn", feet, up)
     above = level - _local_ground(np.where(seen, level.min(axis=1), np.inf), fps)[:, None]
-    options = ContactOptions()
-    speed = _speeds_across(feet - eye_m, fps, options.calm_hz)
+    speed = _speeds_across(feet - eye_m, fps)
     return contacts_from(above, speed, fps, options) & seen[:, None]
 
 
@@ -156,17 +159,17 @@ def share_ground(footings: list[Footing]) -> tuple[float, np.ndarray]:
 
 
 def _local_ground(lowest: np.ndarray, fps: float) -> np.ndarray:
-    """(T,) the lowest foot within a second to either side."""
-    reach = round(fps)
+    """(T,) the lowest foot nearby in time."""
+    reach = max(1, round(_NEARBY_S * fps))
     padded = np.pad(lowest, reach, constant_values=np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     return np.asarray(windows.min(axis=1))
 
 
-def _speeds_across(feet_m: np.ndarray, fps: float, calm_hz: float) -> np.ndarray:
+def _speeds_across(feet_m: np.ndarray, fps: float) -> np.ndarray:
     """Speeds (T, 4) of feet with movement along the view ray, which one view sees badly, at a
     third.
     """
     distance = np.linalg.norm(feet_m, axis=-1, keepdims=True)
     typical = float(np.median(distance))
-    return point_speeds(feet_m / distance * (typical + (distance - typical) / 3.0), fps, calm_hz)
+    return point_speeds(feet_m / distance * (typical + (distance - typical) / 3.0), fps)

@@ -22,7 +22,7 @@ from .assemble import assemble_motion
 from .contact import find_contacts
 from .figure import Figure, Posed, pose_figure
 from .foot_lock import lock_feet
-from .gravity import find_up, read_posture
+from .gravity import Posture, find_up, mean_trunk, read_posture
 from .grounding import lift_to_ground, slide_along_rays
 from .placing import (
     find_footing,
@@ -190,11 +190,7 @@ def _placed(
         read_posture(one, person.confidence, person.fps)
         for one, person in zip(posed, people, strict=True)
     ]
-    known = [posture for posture in postures if posture is not None]
-    up = find_up(known, [])
-    for _ in range(2):  # contacts need a rough up, a good up needs contacts
-        steps = [_steps(one, person, up) for one, person in zip(posed, people, strict=True)]
-        up = find_up(known, steps)
+    up, steps = _up_and_steps(people, posed, [posture for posture in postures if posture])
     turn = world_R_camera0(up)
     people = [person.turned(turn, origin) for person in people]
     footings = [
@@ -207,6 +203,25 @@ def _placed(
     eye = np.array([0.0, 0.0, height])
     resized = [_resized(p, body, float(k)) for p, k in zip(people, factors, strict=True)]
     return [person.turned(np.eye(3), eye) for person in resized], turn, eye
+
+
+def _up_and_steps(
+    people: list[_Person], posed: list[Posed], postures: list[Posture]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Up (3,), and per person the places where feet touched down, in the first row's camera.
+
+    Contacts need a rough up, a good up needs contacts. So the first contacts are those under either of two
+    guesses: what poses and camera make likely, and that people are upright however the camera is held.
+    """
+    both = list(zip(people, posed, strict=True))
+    guesses = [find_up(postures, [])]
+    if postures:
+        guesses.append(mean_trunk(postures))
+    up = find_up(postures, [_steps(one, person, u) for u in guesses for person, one in both])
+    for _ in range(2):
+        steps = [_steps(one, person, up) for person, one in both]
+        up = find_up(postures, steps)
+    return up, steps
 
 
 def _steps(posed: Posed, person: _Person, up: np.ndarray) -> np.ndarray:
