@@ -90,12 +90,7 @@ def row_of(path: Path) -> str:
 def imports_of(path: Path) -> Iterator[Import]:
     """Every import statement of a file, resolved to full module names."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
-    }
+    inside = {id(node) for part in ast.walk(tree) if _runs_later(part) for node in ast.walk(part)}
     for node in ast.walk(tree):
         at_top = id(node) not in inside
         if isinstance(node, ast.Import):
@@ -104,6 +99,13 @@ def imports_of(path: Path) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             for module in _modules_of(node, path):
                 yield Import(node.lineno, module, node.level > 0, at_top)
+
+
+def _runs_later(part: ast.AST) -> bool:
+    """Whether a part of a file does nothing when the file is imported."""
+    if isinstance(part, ast.If):
+        return isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING"
+    return isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef))
 
 
 def _modules_of(node: ast.ImportFrom, path: Path) -> Iterator[str]:
