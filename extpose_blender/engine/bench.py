@@ -26,7 +26,8 @@ from .console import Console
 from .pipeline import capture
 from .registry import missing_package
 from .report import Listener
-from .video.clip import Sampling, probe_clip, read_frames
+from .video.clip import probe_clip, read_frames
+from .video.sampling import Sampling
 
 ONCE = ("start", "load")
 """Stages that load models: they do not grow with the clip."""

@@ -21,7 +21,8 @@ from ..protocol.flow import ClipInfo, Frame, FrameDetections, Intrinsics
 from .kept import Chunk, read_chunk_or_none, write_chunk
 from .report import Listener, Stopwatch
 from .video.camera_motion import CameraMotion
-from .video.clip import Sampling, count_rows, read_frames
+from .video.clip import count_rows, read_frames
+from .video.sampling import Sampling
 
 CHUNK_ROWS = 128
 """Rows per chunk."""

@@ -39,7 +39,8 @@ from .report import Listener, Stopwatch, person_report
 from .track.prominence import select_people
 from .track.build import build_tracks
 from .version import extpose_version
-from .video.clip import Sampling, probe_clip, read_frames
+from .video.clip import probe_clip, read_frames
+from .video.sampling import Sampling
 from .write_results import PersonResult, write_results
 
 
