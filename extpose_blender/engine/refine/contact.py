@@ -21,10 +21,13 @@ class ContactOptions:
     """A point no higher than this above the ground may begin a contact."""
     leave_height_m: float = 0.08
     """A point higher than this ends it."""
-    land_speed_m_s: float = 0.35
+    land_speed_m_s: float = 0.30
     """A point no faster than this may begin a contact."""
-    leave_speed_m_s: float = 0.75
+    leave_speed_m_s: float = 0.60
     """A point faster than this ends it."""
+    tilt_weight: float = 1.7
+    """A heel counts as this many times as high as it is above its own toe, and the other way round: a
+    raised heel is seen better against the toe than against the ground."""
     shortest_s: float = 0.10
     """Contacts shorter than this are dropped, gaps shorter than half of it closed."""
     calm_hz: float = 4.0
@@ -61,7 +64,10 @@ def find_contacts(
 def contacts_from(
     height_m: np.ndarray, speed_m_s: np.ndarray, fps: float, options: ContactOptions
 ) -> np.ndarray:
-    """Contacts (T, N) of points whose heights and speeds (T, N) are known; see `find_contacts`."""
+    """Contacts (T, 4) of points whose heights and speeds (T, 4) are known; see `find_contacts`."""
+    pairs = height_m.reshape(len(height_m), 2, 2)
+    tilt = (pairs - pairs.min(axis=2, keepdims=True)).reshape(height_m.shape)
+    height_m = np.maximum(height_m, options.tilt_weight * tilt)
     may_stay = (height_m <= options.leave_height_m) & (speed_m_s <= options.leave_speed_m_s)
     may_begin = (height_m <= options.land_height_m) & (speed_m_s <= options.land_speed_m_s)
     shortest = min(max(1, round(options.shortest_s * fps)), len(height_m))

@@ -28,10 +28,12 @@ class LockOptions:
 
     farthest_m: float = 0.06
     """A contact is given up where a foot would have to move farther than this."""
-    steepest_rad: float = 0.35
+    steepest_rad: float = 0.40
     """A sole is left as it is where it would have to turn farther than this."""
     lowest_root_m: float = 0.03
     """How far the root may be lowered for a leg that is too short."""
+    loosest_m: float = 0.008
+    """Rows in which a point ends up farther than this from its anchor are no contact."""
     shortest_s: float = 0.08
     """Contacts that get shorter than this by giving up rows are dropped."""
     blend_hz: float = 6.0
@@ -72,7 +74,7 @@ def lock_feet(
     wanted = options or LockOptions()
     posed = pose_figure(figure, rotmat, transl_m)
     feet = posed.feet()
-    kept, targets, soles = [], [], []
+    places, kept, targets, soles = [], [], [], []
     for number, side in enumerate(_SIDES):
         points = slice(2 * number, 2 * number + 2)
         anchored = _find_anchors(feet[:, points], contact[:, points], fps, wanted)
@@ -82,6 +84,7 @@ def lock_feet(
         targets.append(ankle + shift)
         soles.append(turn)
         kept.append(anchored.contact)
+        places.append(anchored.place_m)
     held = np.concatenate(kept, axis=1)
     if not held.any():
         return rotmat, transl_m, held
@@ -94,7 +97,9 @@ def lock_feet(
         result[:, leg.hip], result[:, leg.knee], result[:, leg.ankle] = reach_ankle(
             lowered, leg, target, foot
         )
-    return result, transl_m + drop, held
+    locked = pose_figure(figure, result, transl_m + drop).feet()
+    off = np.linalg.norm((locked - np.concatenate(places, axis=1))[..., :2], axis=-1)
+    return result, transl_m + drop, held & (off <= wanted.loosest_m)
 
 
 def _leg(figure: Figure, side: str) -> Leg:
@@ -188,10 +193,11 @@ def _ankle_shift(
     shift = np.sum(held * (anchored.place_m - turned), axis=1) / np.maximum(count, 1)[:, None]
     weight = np.where(count > 0, 100.0, 0.02)
     lowest = turned[..., 2].min(axis=1)
+    shift[count > 0, 2] = -np.where(held[..., 0], turned[..., 2], np.inf).min(axis=1)[count > 0]
     dips = (count == 0) & (lowest < 0)
     rise, rise_weight = shift[:, 2:], weight.copy()
     rise[dips, 0] = np.minimum(-lowest[dips], options.farthest_m)
-    rise_weight[dips] = 1.0
+    rise_weight[dips] = 10.0
     blend = np.array(options.blend_hz)
     return np.concatenate(
         [whittaker(shift[:, :2], weight, blend, fps), whittaker(rise, rise_weight, blend, fps)], axis=1

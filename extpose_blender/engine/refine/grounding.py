@@ -15,14 +15,14 @@ from .smoothing import whittaker
 _WANDER_HZ = 1.5
 _WANDER_M = 0.05
 """How fast and how far a solved depth wanders."""
-_TRUST = 0.03
+_TRUST = 0.02
 """How far the solved depth may be off over long times, as a share of it."""
 _TRUST_S = 0.5
 """Errors of depth closer together than this are one and the same error."""
 _HEIGHT_M = 0.02
 _HEIGHT_S = 0.2
 """How far a resting foot may be off the ground, and for how long that is one error."""
-_CREEP_M = 0.02
+_CREEP_M = 0.04
 """How far a resting foot creeps in a second, by errors of the pose."""
 _LIFT_HZ = 2.0
 _HIGHEST_LIFT_M = 0.04
@@ -67,7 +67,7 @@ def slide_along_rays(
     if count > 2:
         _add_bending(bands, fps)
     slide = solveh_banded(bands[: min(3, count)], rhs, lower=True)
-    limit = 4.0 * _TRUST * depth
+    limit = 5.0 * _TRUST * depth
     return np.asarray(np.clip(slide, -limit, limit)[:, None] * ray)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...protocol.geometry import quat_to_rotmat, rotvec_to_rotmat
 from .figure import Posed
 
-_CALM_RAD = np.radians(14.0)
+_CALM_RAD = np.radians(24.0)
 """Below this bend the knee answers a change of length linearly, not by a root that has no end at
 0.
 """
@@ -91,7 +91,7 @@ def _knee_bend(thigh: np.ndarray, shin: np.ndarray, wanted_m: np.ndarray) -> np.
     chord = 2.0 * (1.0 - cosine) + _CALM_RAD**2
     calm = np.sqrt(np.maximum(chord + change, 0.25 * _CALM_RAD**2)) - np.sqrt(chord)
     exact = np.arccos(np.clip(wanted_cosine, -1.0, 1.0)) - now
-    blend = _smoothstep((now - _CALM_RAD) / (2.0 * _CALM_RAD))
+    blend = _smoothstep(now / _CALM_RAD - 1.0)
     return np.asarray(np.maximum(blend * exact + (1.0 - blend) * calm, -now))
 
 

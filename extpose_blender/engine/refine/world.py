@@ -129,10 +129,11 @@ def to_world(
     turns = np.asarray(turns, dtype=float)
     people = [_calmed(_person(one, body).turned(turns, np.zeros(3)), wanted) for one in lifted]
     people, turn, eye = _placed(people, body, wanted)
+    people, eye = _levelled(people, eye, wanted)
     camera_T_world = _camera_path(turn @ turns, eye)
     motions = []
     for one, track, person in zip(lifted, tracks, people, strict=True):
-        grounded, contact = _grounded(person, eye, wanted)
+        grounded, contact = _stood(person, wanted)
         motions.append(
             assemble_motion(
                 one, track, body, grounded.posed(), grounded.rotvec, grounded.transl(), grounded.betas,
@@ -247,25 +248,41 @@ def _resized(person: _Person, body: ShapedBody, factor: float) -> _Person:
     return replace(person, figure=figure, betas=betas, root_m=reached * person.root_m)
 
 
-def _grounded(
-    person: _Person, eye: np.ndarray, options: WorldOptions
-) -> tuple[_Person, np.ndarray]:
-    """With feet on the ground, and the contacts (T, 4)."""
+def _levelled(
+    people: list[_Person], eye: np.ndarray, options: WorldOptions
+) -> tuple[list[_Person], np.ndarray]:
+    """People slid along the view rays, then everything with the camera moved so that the ground is at 0."""
+    slid = [_slid(person, eye, options) for person in people]
+    heights = np.concatenate([rests for _, rests in slid])
+    rise = np.array([0.0, 0.0, -float(np.median(heights)) if len(heights) else 0.0])
+    return [person.turned(np.eye(3), rise) for person, _ in slid], eye + rise
+
+
+def _slid(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Person, np.ndarray]:
+    """Moved along the view rays until resting feet rest, and heights (N,) of what then rests."""
     posed, fps = person.posed(), person.fps
     seen = legs_seen(posed, person.confidence)
-    none = np.zeros((len(seen), 4), dtype=bool)
     if not seen.any():
-        return person, none
+        return person, np.zeros(0)
     feet = posed.feet()
     contact = first_contacts(posed, seen, np.array([0.0, 0.0, 1.0]), eye, fps)
     contact &= np.abs(feet[..., 2]) < _SURELY_OFF_M
     slide = slide_along_rays(person.root_m, feet, contact, eye, fps, options.foot_lock)
     feet = feet + slide[:, None]
-    contact = find_contacts(feet, fps) & seen[:, None]
-    slide[:, 2] += lift_to_ground(feet, contact, fps)
-    person = replace(person, root_m=person.root_m + slide)
-    posed = person.posed()
-    contact = find_contacts(posed.feet(), fps) & seen[:, None]
+    rests = find_contacts(feet, fps) & seen[:, None]
+    return replace(person, root_m=person.root_m + slide), feet[rests, 2]
+
+
+def _stood(person: _Person, options: WorldOptions) -> tuple[_Person, np.ndarray]:
+    """With resting feet on the ground, and still where that is wanted, and the contacts (T, 4)."""
+    posed, fps = person.posed(), person.fps
+    seen = legs_seen(posed, person.confidence)[:, None]
+    if not seen.any():
+        return person, np.zeros((len(seen), 4), dtype=bool)
+    feet = posed.feet()
+    lift = lift_to_ground(feet, find_contacts(feet, fps) & seen, fps)
+    person = replace(person, root_m=person.root_m + lift[:, None] * [0.0, 0.0, 1.0])
+    contact = find_contacts(person.posed().feet(), fps) & seen
     if not options.foot_lock:
         return person, contact
     rotmat = rotvec_to_rotmat(person.rotvec)

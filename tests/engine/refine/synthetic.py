@@ -93,6 +93,7 @@ def read_walk(archive: Path, key: str) -> Walk:
         rest[j] = rest[parents[j]] + offsets[j]
         turned[:, j] = turned[:, parents[j]] @ local[:, j]
     ours_rest, ours_turned = _as_smplh(names, rest, turned)
+    ours_turned = _with_flat_soles(ours_rest, ours_turned)
     body = MadeUpBody(ours_rest)
     turned_up = Z_UP_R_Y_UP @ ours_turned
     rotvec = rotmat_to_rotvec(_local(turned_up))
@@ -118,6 +119,24 @@ def _as_smplh(
             step = [0.0, 0.06, 0.0] if name == "spine2" else [side * 0.03, 0.0, 0.0]
             ours_rest[j], ours_turned[:, j] = ours_rest[parent] + step, ours_turned[:, parent]
     return ours_rest, ours_turned
+
+
+def _with_flat_soles(rest: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """Turn each foot by one angle for the whole sequence: level in the frames in which it is slow.
+
+    CMU's feet are retargeted with raised heels; the made-up soles are to lie on the ground.
+    """
+    turned = turned.copy()
+    for side in ("left", "right"):
+        ankle, toe = SMPLH_52.indices(f"{side}_ankle", f"{side}_foot")
+        forward = turned[:, ankle] @ np.array([0.0, 0.0, 1.0])
+        spin = np.linalg.norm(np.gradient(forward, axis=0), axis=1) if len(forward) > 1 else [0.0]
+        slow = spin <= np.percentile(spin, 30)
+        pitch = np.arcsin(np.median(forward[slow, 1]))
+        level = rotvec_to_rotmat(np.array([pitch, 0.0, 0.0]))
+        for joint in (ankle, toe):
+            turned[:, joint] = turned[:, joint] @ level
+    return turned
 
 
 def _local(turned: np.ndarray) -> np.ndarray:
