@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import bpy
 import numpy as np
 
-from .compat import new_action
+from .compat import curves_of, new_action
 from .pose_channels import PoseChannels
 
 CONFIDENCE = "extpose_confidence"
 """Custom property of the armature, keyed: 0 where nothing was seen and the pose is interpolated."""
 
-_LINEAR = 1
-_CONSTANT = 0
-_AUTO_CLAMPED = 4
+_CONSTANT, _LINEAR = 0, 1
+"""Values of `Keyframe.interpolation`."""
 
 
 def key_pose(
@@ -62,9 +63,19 @@ def set_keys(
     points = curve.keyframe_points
     points.add(count)
     points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-    kind = np.full(count, _CONSTANT if stepped else _LINEAR, np.int32)
+    # As bytes, Blender's own storage: with other integers it goes key by key, ten times slower.
+    kind = np.full(count, _CONSTANT if stepped else _LINEAR, np.uint8)
     points.foreach_set("interpolation", kind)
-    handles = np.full(count, _AUTO_CLAMPED, np.int32)
-    points.foreach_set("handle_left_type", handles)
-    points.foreach_set("handle_right_type", handles)
     curve.update()
+
+
+def shift_keys(owners: Sequence[bpy.types.ID], by_frames: int) -> None:
+    """Move all keys of some IDs in time."""
+    for owner in owners:
+        for curve in curves_of(owner):
+            points = curve.keyframe_points
+            keys = np.zeros(2 * len(points), np.float32)
+            points.foreach_get("co", keys)
+            keys[::2] += by_frames
+            points.foreach_set("co", keys)
+            curve.update()

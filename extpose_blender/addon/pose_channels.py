@@ -57,8 +57,7 @@ def pose_channels(motion: Motion, body: BodyGeometry, bone_axes: np.ndarray) -> 
     z_up_from_y_up = rotmat_to_quat(Z_UP_R_Y_UP)
     quats[:, 0] = quat_multiply(rotvec_to_quat(rotvec[:, 0]), z_up_from_y_up * [1, -1, -1, -1])
     axes = np.asarray(bone_axes, np.float64)
-    turns = axes[joints, :3, :3]
-    quats[..., 1:] = np.einsum("jba,tjb->tja", turns, quats[..., 1:])
+    quats[..., 1:] = (quats[..., None, 1:] @ axes[joints, :3, :3])[..., 0, :]
     root_m = motion.trans.astype(np.float64) + body.rest_joints_m[0]
     location = (root_m - axes[0, :3, 3]) @ axes[0, :3, :3]
     return PoseChannels(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
 
+from ..action import shift_keys
 from ..scene import BuiltClip
 from .selection import characters_selected
 
 
 def write_fbx(clip: BuiltClip, path: Path) -> None:
-    """Write armatures and meshes with their motion. Y up, -Z forward, centimetres as FBX has them."""
-    with characters_selected(clip):
+    """Write armatures and meshes with their motion. Y up, -Z forward, the first row at time 0.
+
+    FBX is read with its time 0 at a program's first frame, so the scene's first frame may not be a
+    delay in the file.
+    """
+    with characters_selected(clip), _from_frame_0(clip):
         bpy.ops.export_scene.fbx(
             filepath=str(path),
             check_existing=False,
@@ -34,3 +41,21 @@ def write_fbx(clip: BuiltClip, path: Path) -> None:
             bake_anim_step=1.0,
             bake_anim_simplify_factor=0.0,
         )
+
+
+@contextmanager
+def _from_frame_0(clip: BuiltClip) -> Iterator[None]:
+    """Move a clip's keys and the scene's range to frame 0, and back."""
+    scene, first = bpy.context.scene, clip.timing.frame_start
+    armatures = [person.armature for person in clip.people]
+    before = scene.frame_start, scene.frame_end, scene.frame_current
+    shift_keys(armatures, -first)
+    # The end may never be below the start: the order matters.
+    scene.frame_start, scene.frame_end = 0, clip.timing.frame_end - first
+    try:
+        yield
+    finally:
+        shift_keys(armatures, first)
+        scene.frame_end = before[1]
+        scene.frame_start = before[0]
+        scene.frame_set(before[2])
