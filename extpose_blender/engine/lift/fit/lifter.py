@@ -1,0 +1,265 @@
+"""The lifter `fit`: optimisation over the whole clip. Sources of its parts stand in their files.
+
+    track ─▶ sides put right ─▶ shape and camera from spread frames ─▶ windows solved ─▶ joined ─▶ LiftedTrack
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ....protocol.errors import BadShape
+from ....protocol.flow import Intrinsics, LiftedTrack, Track
+from ....protocol.skeletons import MODEL_SKELETONS, Skeleton
+from ...body.landmarks import landmark_map
+from .body_shape import BodyLine, solve_shape, spread_rows
+from .chain import BODY_JOINTS, Pose
+from .evidence import Evidence, gather_evidence
+from .initial import first_pose
+from .limits import angle_limits, held
+from .prior import load_pose_prior
+from .rotation import rotmat_to_rotvec
+from .sides import find_swaps, swap_sides
+from .solve import Problem, Weights, solve_window
+from .trust import joint_confidence, mean_error, spread_confidence
+from .windows import cut_windows, join_poses
+
+MODEL_TYPES = ("smpl", "smplh", "smplx")
+"""Bodies that this lifter can pose."""
+
+_STEPS = 6
+_SHAPE_NUMBERS = 10
+_POOR_FIT = 0.04
+"""Mean keypoint error, in shares of the person's height, above which the user is told."""
+
+OnProgress = Callable[[int, int], None]
+OnWindow = Callable[[slice, LiftedTrack], None]
+
+
+class RestBody(Protocol):
+    """What this lifter needs of a body model."""
+
+    @property
+    def model_type(self) -> str:
+        """`surface_model_type` of the body."""
+
+    @property
+    def body_id(self) -> str:
+        """Which body the betas mean."""
+
+    @property
+    def num_betas(self) -> int:
+        """How many shape numbers it has."""
+
+    def joints_rest(self, betas: np.ndarray) -> np.ndarray:
+        """(J, 3) rest joints at a shape (B,), metres."""
+
+    def vertices_rest(self, betas: np.ndarray) -> np.ndarray:
+        """(V, 3) rest vertices at a shape (B,), metres."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for a whole clip once its shape is solved."""
+
+    line: BodyLine
+    betas: torch.Tensor
+    intrinsics: Intrinsics
+    hint_scale: float
+    evidence: Evidence
+    points: Skeleton
+    fps: float
+    notes: tuple[str, ...]
+
+
+class FitLifter:
+    """Finds the body that explains a person's keypoints.
+
+    Args:
+        body: Body model of a type in `MODEL_TYPES`.
+        device: `cpu` or `cuda`: where torch works.
+        weights: How strongly each term pulls.
+
+    Raises:
+        BadShape: The body is of another type.
+    """
+
+    def __init__(self, body: RestBody, device: str = "cpu", weights: Weights | None = None) -> None:
+        if body.model_type not in MODEL_TYPES:
+            raise BadShape(f"`fit` poses {', '.join(MODEL_TYPES)}, not `{body.model_type}`")
+        self.body = body
+        self.device = device
+        self.weights = weights or Weights()
+        self._prior = load_pose_prior(device)
+        self._limits = torch.tensor(angle_limits(), dtype=torch.float32, device=device)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        track: Track,
+        intrinsics: Intrinsics,
+        height_m: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_window: OnWindow | None = None,
+    ) -> LiftedTrack:
+        """Lift a person.
+
+        Args:
+            track: The person's keypoints.
+            intrinsics: The camera; its focal length is refined when its source is `assumed`.
+            height_m: The person's height, where it is known.
+            on_progress: Told how many rows of how many are done.
+            on_window: Given each finished window: its rows and the part of the result.
+
+        Returns:
+            The pose of every row of the track. Rows before the first and after the last sight hold
+            the nearest pose with confidence 0.
+
+        Raises:
+            BadShape: The person was seen in no row.
+        """
+        active = track.active
+        if active.stop == 0:
+            raise BadShape("the track holds no row in which the person was seen")
+        setting = self._settle(track, active, intrinsics, height_m)
+        chain = setting.line.chain(setting.betas)
+        pose: Pose | None = None
+        trust = np.zeros((0, BODY_JOINTS))
+        done = 0
+        for window in cut_windows(len(setting.evidence)):
+            problem = self._problem(setting, setting.evidence[window])
+            part = first_pose(chain, problem.evidence, setting.points, problem.focal_px)
+            part = held(solve_window(problem, part, _STEPS), self._limits)
+            shared = done - window.start
+            pose = part if pose is None else join_poses(pose, part, shared)
+            fresh = joint_confidence(problem, chain.pose(part), setting.points)
+            trust = np.concatenate([trust, fresh[shared:]])
+            if on_window is not None:
+                rows = slice(active.start + window.start, active.start + window.stop)
+                on_window(rows, self._result(track, setting, pose[window], trust[window], rows))
+            done = window.stop
+            if on_progress is not None:
+                on_progress(active.start + done, len(track))
+        assert pose is not None
+        whole = self._problem(setting, setting.evidence)
+        setting = replace(setting, notes=setting.notes + _notes(whole, pose))
+        return self._result(track, setting, pose, trust, active, len(track))
+
+    def _settle(
+        self, track: Track, active: slice, intrinsics: Intrinsics, height_m: float | None
+    ) -> Setting:
+        """Put sides right, then find shape and camera from frames spread over the clip."""
+        evidence = gather_evidence(track, intrinsics, self.device)
+        swaps = find_swaps(track, evidence.size_px.cpu().numpy())
+        notes: tuple[str, ...] = ()
+        if swaps.any():
+            track = swap_sides(track, swaps)
+            evidence = gather_evidence(track, intrinsics, self.device)
+            notes = (f"left and right were swapped back in {int((swaps > 0).sum())} rows",)
+        line = body_line(self.body, track.skeleton, self.device)
+        shape = torch.zeros(len(line.joint_shapes), device=self.device)
+        setting = Setting(
+            line, shape, intrinsics, 1.0, evidence[active], track.points, track.fps, notes
+        )
+        rows = spread_rows(setting.evidence)
+        problem = self._problem(setting, setting.evidence[rows])
+        start = first_pose(problem.chain, problem.evidence, track.points, intrinsics.focal_px)
+        free = intrinsics.source == "assumed"
+        betas, focal_px, scale = solve_shape(line, problem, start, height_m, free)
+        if not free:
+            focal_px = intrinsics.focal_px
+        camera = replace(intrinsics, focal_px=focal_px)
+        evidence = gather_evidence(track, camera, self.device)[active]
+        return replace(setting, betas=betas, intrinsics=camera, hint_scale=scale, evidence=evidence)
+
+    def _problem(self, setting: Setting, evidence: Evidence) -> Problem:
+        left, right = setting.points.indices("left_hip", "right_hip")
+        return Problem(
+            chain=setting.line.chain(setting.betas),
+            evidence=evidence,
+            prior=self._prior,
+            limits=self._limits,
+            hips=(left, right),
+            focal_px=setting.intrinsics.focal_px,
+            fps=setting.fps,
+            hint_scale=setting.hint_scale,
+            weights=self.weights,
+        )
+
+    def _result(
+        self, track: Track, setting: Setting, pose: Pose, trust: np.ndarray, rows: slice,
+        count: int | None = None,
+    ) -> LiftedTrack:  # fmt: skip
+        """The pose of `rows` as the stage's result, padded to `count` rows where that is given."""
+        skeleton = MODEL_SKELETONS[self.body.model_type]
+        assert skeleton.parents is not None
+        rotvec = np.zeros((len(pose), len(skeleton), 3), np.float32)
+        rotvec[:] = relaxed_rest(skeleton)
+        rotvec[:, 0] = rotmat_to_rotvec(pose.root).cpu().numpy()
+        rotvec[:, 1:BODY_JOINTS] = setting.line.chain(setting.betas).rotvecs(pose.q).cpu().numpy()
+        root_rest = setting.line.rest(setting.betas)[0]
+        transl = (pose.pelvis - root_rest).cpu().numpy()
+        confidence = spread_confidence(trust, skeleton.parents)
+        if count is not None:
+            around = (rows.start, count - rows.stop)
+            rotvec = np.pad(rotvec, (around, (0, 0), (0, 0)), mode="edge")
+            transl = np.pad(transl, (around, (0, 0)), mode="edge")
+            confidence = np.pad(confidence, (around, (0, 0)))
+        betas = np.zeros(self.body.num_betas, np.float32)
+        betas[: len(setting.betas)] = setting.betas.cpu().numpy()
+        return LiftedTrack(
+            track.person_id, self.body.model_type, self.body.body_id, rotvec, transl, betas,
+            setting.intrinsics, confidence, track.fps, setting.notes,
+        )  # fmt: skip
+
+
+def body_line(body: RestBody, skeleton: str, device: str) -> BodyLine:
+    """Rest joints and height as linear functions of the first shape numbers."""
+
+    def measure(betas: np.ndarray) -> tuple[np.ndarray, float]:
+        vertices = np.asarray(body.vertices_rest(betas), float)
+        height = float(vertices[:, 1].max() - vertices[:, 1].min())
+        return np.asarray(body.joints_rest(betas), float)[:BODY_JOINTS], height
+
+    count = body.num_betas
+    joints, height = measure(np.zeros(count, np.float32))
+    moved = [measure(unit) for unit in np.eye(count, dtype=np.float32)[:_SHAPE_NUMBERS]]
+    return BodyLine(
+        torch.tensor(joints, dtype=torch.float32, device=device),
+        torch.tensor(np.stack([m[0] - joints for m in moved]), dtype=torch.float32, device=device),
+        height,
+        torch.tensor([m[1] - height for m in moved], dtype=torch.float32, device=device),
+        landmark_map(skeleton),
+    )
+
+
+def relaxed_rest(skeleton: Skeleton) -> np.ndarray:
+    """(J, 3) rotation vectors of a resting body with slightly curled fingers."""
+    rest = np.zeros((len(skeleton), 3), np.float32)
+    for name, joint in skeleton.index.items():
+        side, _, part = name.partition("_")
+        finger = part.rstrip("123")
+        if finger in _CURL and part != finger:
+            rest[joint, 2] = _CURL[finger] * (-1.0 if side == "left" else 1.0)
+    return rest
+
+
+_CURL = {"index": 0.2, "middle": 0.25, "ring": 0.3, "pinky": 0.35}
+"""Bend of each finger joint of a relaxed hand, radians; about the axis across the palm, which is Z at rest."""
+
+
+def _notes(problem: Problem, pose: Pose) -> tuple[str, ...]:
+    notes = []
+    error = mean_error(problem, problem.chain.pose(pose))
+    if error > _POOR_FIT:
+        notes.append(f"the body lies {100 * error:.1f} % of its height beside the keypoints on average")
+    unseen = int((~problem.evidence.seen).sum())
+    if unseen:
+        notes.append(f"{unseen} rows between sights were filled in")
+    return tuple(notes)
+
+
