@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .person_finder import Candidate
 from .pose_landmarks import PersonPose
+from .regions import region_from_axis
 
 _BODY = np.array([0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 _HEAD = np.array([0, 2, 5, 7, 8])
@@ -15,15 +17,16 @@ _SAME_POSE = 0.14
 _SAME_HEAD = 0.12
 _SAME_HIPS = 0.35
 _SAME_RADIUS = 1.6
-STATE_COLUMNS = 4 + 2 * 33 + 4 + 1 + 2 + 8
+_REGION_SCALE = 1.25
+_CLOSE_SCALE = 1.1
+_NEAR = 0.8
+STATE_COLUMNS = 2 * 33 + 4 + 3 + 8
 
 
 @dataclass
 class Followed:
     """One person, seen in the last picture or lost a moment ago."""
 
-    region: np.ndarray
-    """(4,) where to look next."""
     points_px: np.ndarray
     """(33, 2) landmarks where last seen, pixels."""
     hips_px: np.ndarray
@@ -42,7 +45,7 @@ class Followed:
     @classmethod
     def from_pose(cls, pose: PersonPose) -> Followed:
         """Begin to follow somebody."""
-        return cls(pose.next_region, pose.points_px, pose.hips_px, pose.top_px, pose.score)
+        return cls(pose.points_px, pose.hips_px, pose.top_px, pose.score)
 
     @property
     def lost(self) -> bool:
@@ -56,35 +59,56 @@ class Followed:
 
     def see(self, pose: PersonPose) -> None:
         """Take over where the person is now."""
-        self.region, self.points_px = pose.next_region, pose.points_px
-        self.hips_px, self.top_px, self.score = pose.hips_px, pose.top_px, pose.score
+        self.points_px, self.score = pose.points_px, pose.score
+        self.hips_px, self.top_px = pose.hips_px, pose.top_px
         self.lost_s = self.next_try_s = np.inf
 
     def jump(self, pose: PersonPose) -> float:
         """How far a pose is from where the person was, in radii."""
         return pose_distance(self.points_px, pose.points_px, self.radius_px)
 
-    def matches(self, candidate: Candidate) -> bool:
+    def matches(self, other: Candidate | Followed) -> bool:
         """Whether a candidate is this person, judged by hips and size."""
-        radius = float(np.linalg.norm(candidate.top_px - candidate.hips_px))
+        radius = float(np.linalg.norm(other.top_px - other.hips_px))
         mean = 0.5 * (radius + self.radius_px)
-        near = float(np.linalg.norm(candidate.hips_px - self.hips_px)) < _SAME_HIPS * mean
+        near = float(np.linalg.norm(other.hips_px - self.hips_px)) < _SAME_HIPS * mean
         return near and max(radius, self.radius_px) < _SAME_RADIUS * min(radius, self.radius_px)
 
     def as_row(self) -> np.ndarray:
         """(STATE_COLUMNS,) float64 for `from_row`."""
         times = [self.score, self.lost_s, self.next_try_s]
-        parts = (self.region, self.points_px, self.hips_px, self.top_px, times, self.hand_regions)
+        parts = (self.points_px, self.hips_px, self.top_px, times, self.hand_regions)
         return np.concatenate([np.ravel(part) for part in parts]).astype(float)
 
     @classmethod
     def from_row(cls, row: np.ndarray) -> Followed:
         """The person that `as_row` wrote."""
-        region, points, hips, top, times, hands = np.split(row, [4, 70, 72, 74, 77])
+        points, hips, top, times, hands = np.split(row, [66, 68, 70, 73])
         score, lost_s, next_try_s = (float(value) for value in times)
-        return cls(
-            region, points.reshape(33, 2), hips, top, score, lost_s, next_try_s, hands.reshape(2, 4)
-        )
+        return cls(points.reshape(33, 2), hips, top, score, lost_s, next_try_s, hands.reshape(2, 4))
+
+
+def person_region(hips_px: np.ndarray, top_px: np.ndarray, closely: bool = False) -> np.ndarray:
+    """Where the landmark network should look for somebody.
+
+    Args:
+        hips_px: (2,) middle of the person's hips, pixels.
+        top_px: (2,) top of the circle around the hips that encloses the person, pixels.
+        closely: Leave less margin, which keeps the network from sliding to a neighbour, but may cut off a limb.
+
+    Returns:
+        (4,) region.
+    """
+    return region_from_axis(hips_px, top_px, _CLOSE_SCALE if closely else _REGION_SCALE)
+
+
+def is_overshadowed(hips_px: np.ndarray, radius_px: float, others: Iterable[Followed]) -> bool:
+    """Whether somebody larger stands so near that the landmark network may take the one for the other."""
+    return any(
+        other.radius_px > radius_px
+        and np.linalg.norm(other.hips_px - hips_px) < _NEAR * (radius_px + other.radius_px)
+        for other in others
+    )
 
 
 def pose_distance(a_px: np.ndarray, b_px: np.ndarray, radius_px: float) -> float:

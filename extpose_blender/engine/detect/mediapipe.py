@@ -14,14 +14,21 @@ import numpy as np
 from ...protocol.flow import Frame, FrameDetections
 from ...protocol.skeletons import MEDIAPIPE_33
 from .base import DEFAULT_MAX_PEOPLE, HAND_POINTS, check_state, empty_detections
-from .followed import STATE_COLUMNS, Followed, is_same_person, pose_distance
+from .followed import (
+    STATE_COLUMNS,
+    Followed,
+    is_overshadowed,
+    is_same_person,
+    person_region,
+    pose_distance,
+)
 from .hand_landmarks import HandLandmarker
 from .person_finder import Candidate, PersonFinder
 from .pose_landmarks import PersonPose, PoseLandmarker
 from .search_plan import SearchPlan
 
 _MIN_SCORE = 0.5
-_SEARCH_AROUND = 1.6
+_SEARCH_AROUND = 3.0
 _RETRY_S = 0.15
 _GIVE_UP_S = 1.0
 _SMALLEST_RADIUS_PX = 16.0
@@ -103,7 +110,7 @@ class MediaPipeDetector:
         """Landmarks of everybody who was there in the previous picture."""
         poses: dict[int, PersonPose] = {}
         for person in [p for p in self._people if not p.lost]:
-            pose = self._landmarks(frame.image_rgb, person.region)
+            pose = self._look(frame.image_rgb, person, person)
             if is_person(pose):
                 poses[id(person)] = pose
             else:
@@ -115,6 +122,24 @@ class MediaPipeDetector:
             if id(person) in poses:
                 person.see(poses[id(person)])
         return poses
+
+    def _look(
+        self,
+        image_rgb: np.ndarray,
+        at: Candidate | PersonPose | Followed,
+        person: Followed | None = None,
+    ) -> PersonPose:
+        """The pose of whoever is at a place; `person` is the one who is known to be there.
+
+        Where no person is seen with the usual margin, or with less beside somebody larger, the other is tried.
+        """
+        others = [other for other in self._people if other is not person]
+        radius = float(np.linalg.norm(at.top_px - at.hips_px))
+        closely = is_overshadowed(at.hips_px, radius, others)
+        pose = self._landmarks(image_rgb, person_region(at.hips_px, at.top_px, closely))
+        if person is None or is_person(pose):
+            return pose
+        return self._landmarks(image_rgb, person_region(at.hips_px, at.top_px, not closely))
 
     def _drifted(self, poses: dict[int, PersonPose]) -> list[Followed]:
         """People whose crop slid onto somebody else: of two with one pose, the one who jumped further."""
@@ -140,8 +165,9 @@ class MediaPipeDetector:
     def _search_lost(self, frame: Frame, poses: dict[int, PersonPose]) -> None:
         """Look around the place where somebody was lost, for a while."""
         for person in [p for p in self._people if p.lost and p.next_try_s <= frame.time_s]:
-            view = person.region * (1.0, 1.0, _SEARCH_AROUND, 0.0)
-            found = self._confirm(frame, self._finder.find(frame.image_rgb, view), poses)
+            view = np.array([*person.hips_px, _SEARCH_AROUND * person.radius_px, 0.0])
+            where = [*self._finder.find(frame.image_rgb, view), person]
+            found = self._confirm(frame, where, poses)
             if found:
                 nearest = min(found, key=person.jump)
                 person.see(nearest)
@@ -164,28 +190,28 @@ class MediaPipeDetector:
                 self._plan.look_closely()
 
     def _confirm(
-        self, frame: Frame, candidates: Sequence[Candidate], poses: dict[int, PersonPose]
+        self, frame: Frame, places: Sequence[Candidate | Followed], poses: dict[int, PersonPose]
     ) -> list[PersonPose]:
-        """Poses of the candidates who are people and not followed yet."""
+        """Poses of the people at some places who are not followed yet."""
         followed = [person for person in self._people if id(person) in poses]
         confirmed: list[PersonPose] = []
-        for candidate in candidates:
-            if any(person.matches(candidate) for person in followed):
+        for place in places:
+            if any(person.matches(place) for person in followed):
                 continue
-            pose = self._settle(frame.image_rgb, candidate)
+            pose = self._settle(frame.image_rgb, place)
             others = (*poses.values(), *confirmed)
             if pose and not any(is_same_person(pose, other) for other in others):
                 confirmed.append(pose)
         return confirmed
 
-    def _settle(self, image_rgb: np.ndarray, candidate: Candidate) -> PersonPose | None:
-        """The pose of a candidate, looked at again where it says that the person is, until it stays.
+    def _settle(self, image_rgb: np.ndarray, place: Candidate | Followed) -> PersonPose | None:
+        """The pose of whoever is at a place, looked at again where it says that the person is, until it stays.
 
         A crop that shows somebody by chance, or two people, slides to the real one or finds nobody.
         """
-        pose = self._landmarks(image_rgb, candidate.region)
+        pose = self._look(image_rgb, place)
         for _ in range(_MOST_LOOKS - 1):
-            before, pose = pose, self._landmarks(image_rgb, pose.next_region)
+            before, pose = pose, self._look(image_rgb, pose)
             if not is_person(pose):
                 return None
             if pose_distance(before.points_px, pose.points_px, pose.radius_px) < _STAYS:

@@ -2,8 +2,7 @@
 
 The detector was made for one person near the camera. People who are small in the whole picture are found
 in tiles of it.
-Sources: mediapipe:modules/pose_detection/pose_detection_cpu.pbtxt (anchors, decoding, suppression) and
-modules/pose_landmark/pose_detection_to_roi.pbtxt (the region).
+Sources: mediapipe:modules/pose_detection/pose_detection_cpu.pbtxt (anchors, decoding, suppression).
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .regions import crop_region, region_from_axis
+from .regions import crop_region
 from .tflite import TfliteModel, sigmoid
 
 _STRIDES = (8, 16, 32, 32, 32)
 _ANCHORS_PER_STRIDE = 2
 _MIN_SCORE = 0.5
 _SAME_BOX_IOU = 0.3
-PERSON_REGION_SCALE = 1.25
-"""Side of a person's region over the diameter of the circle around the hips that encloses the person."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,6 @@ class Candidate:
     """(2,) a point on the circle around the hips that encloses the whole person, above the head."""
     score: float
     """How sure the detector is, 0 to 1."""
-
-    @property
-    def region(self) -> np.ndarray:
-        """(4,) region for the landmark network."""
-        return region_from_axis(self.hips_px, self.top_px, PERSON_REGION_SCALE)
 
 
 def tile_views(width: int, height: int, side: float) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """A person's 33 landmarks in one region: MediaPipe's full pose landmark network.
 
 Sources: mediapipe:modules/pose_landmark/pose_landmark_by_roi_cpu.pbtxt,
-tensors_to_pose_landmarks_and_segmentation.pbtxt, pose_landmarks_to_roi.pbtxt and
+tensors_to_pose_landmarks_and_segmentation.pbtxt and
 calculators/util/refine_landmarks_from_heatmap_calculator.cc.
 """
 
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .person_finder import PERSON_REGION_SCALE
-from .regions import crop_region, region_from_axis, to_image
+from .regions import crop_region, to_image
 from .tflite import TfliteModel, sigmoid
 
 LANDMARKS = 33
@@ -41,11 +40,6 @@ class PersonPose:
     """(2,) a point on the circle around the hips that encloses the person, above the head."""
     score: float
     """How likely the region holds a person, 0 to 1."""
-
-    @property
-    def next_region(self) -> np.ndarray:
-        """(4,) where to look for this person in the next picture."""
-        return region_from_axis(self.hips_px, self.top_px, PERSON_REGION_SCALE)
 
     @property
     def radius_px(self) -> float:
