@@ -13,6 +13,8 @@ from .prefetch import prefetch
 from .sampling import RowTimes, Sampling
 from .source import Picture, Source, Warn
 
+__all__ = ["Sampling", "count_rows", "probe_clip", "read_frames"]
+
 _FRAMES_AHEAD = 4
 """Frames that wait decoded; they bound the memory."""
 

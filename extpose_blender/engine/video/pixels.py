@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+from av.buffer import Buffer
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def read_turn(frame: av.VideoFrame) -> Turn:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return Turn()
-    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(memoryview(cast(Buffer, data)), np.int32)[:5].tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
     return Turn(mirror_x=a < 0, mirror_y=d < 0)
