@@ -41,6 +41,9 @@ MEDIAPIPE_MODELS = (
 )
 """Files of the mediapipe wheel that the default detector runs, below `mediapipe/modules/`."""
 
+SHIPPED_FILES = {"priors/pose.npz": "pose prior", "sample/clip.mp4": "sample clip"}
+"""Shipped data beside the bodies of the catalogue: name below `models/`, and what it is."""
+
 OPTIONAL_EXTRAS = {
     "blender": "needed for .blend, .fbx, .glb and .usd where no Blender is named by `--blender`",
     "smpl": "needed by nothing that ships; its licence is research only",
@@ -222,16 +225,15 @@ def _mediapipe_models() -> Iterator[Finding]:
 
 
 def _shipped_files() -> Iterator[Finding]:
-    for entry in load_catalog().entries:
-        if not (entry.shipped and entry.resource):
-            continue
+    bodies = [entry for entry in load_catalog().entries if entry.shipped and entry.resource]
+    files = {entry.resource: entry.label for entry in bodies} | SHIPPED_FILES
+    for name, label in files.items():
         try:
-            path = find_resource(entry.resource)
+            path = find_resource(name)
         except ExtPoseError as error:
-            yield Finding("models", entry.resource, MISSING, error.message, error.hint)
+            yield Finding("models", name, MISSING, error.message, error.hint)
         else:
-            size = f"{path.stat().st_size / 1e6:.1f} MB"
-            yield Finding("models", entry.resource, OK, f"{entry.label}, {size}")
+            yield Finding("models", name, OK, f"{label}, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _added_models() -> Iterator[Finding]:
