@@ -6,9 +6,9 @@ A detector is a class that the catalog names. It is made once per clip and fed t
     for detections in detector(frames):
         ...
 
-It may remember what it saw. A run that was killed goes on from the end of a finished chunk of frames: the
-caller stores `state()` with each chunk and gives it to `restore()` of a fresh detector, which then delivers
-the same numbers, bit for bit, as the undisturbed run.
+It may remember what it saw. A run that was killed goes on from the end of a finished chunk of
+frames: the caller stores `state()` with each chunk and gives it to `restore()` of a fresh detector,
+which then delivers the same numbers, bit for bit, as the undisturbed run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ HAND_POINTS = 21
 class Detector(Protocol):
     """Finds people and their keypoints, frame by frame.
 
-    Made with keyword arguments `max_people` (most people per frame), `hands` (look for hands too) and
-    `threads` (CPU threads, 0 for all cores).
+    Made with keyword arguments `max_people` (most people per frame), `hands` (look for hands too)
+    and `threads` (CPU threads, 0 for all cores).
     """
 
     skeleton: str

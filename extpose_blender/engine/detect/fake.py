@@ -1,7 +1,7 @@
 """A detector without models: made-up people who walk through the picture.
 
-It drives the whole channel on a machine without MediaPipe, for tests and for trying the add-on. What it says
-depends on a frame's time and size alone.
+It drives the whole channel on a machine without MediaPipe, for tests and for trying the add-on.
+What it says depends on a frame's time and size alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STANDING_M = {
     "hip": (0.09, 0.0, 0.0), "knee": (0.10, 0.42, 0.0), "ankle": (0.10, 0.84, 0.0),
     "heel": (0.10, 0.88, 0.04), "foot_index": (0.11, 0.90, -0.16),
 }  # fmt: skip
-"""Landmarks of the person's left half when standing, facing the camera: OpenCV axes, metres, from the hips."""
+"""The left half of somebody who stands and faces the camera: OpenCV axes, metres, from the hips."""
 
 _ARM = ("elbow", "wrist", "pinky", "index", "thumb")
 _LEG = ("knee", "ankle", "heel", "foot_index")
@@ -76,7 +76,9 @@ class FakeDetector:
             hints[i] = np.hstack([walker_m, np.full((len(walker_m), 1), 0.95)])
             if self._hands:
                 hands[i] = [_open_hand(points[i], side, px_per_m) for side in ("left", "right")]
-        return FrameDetections(frame.row, points, hints, np.full(self._count, 0.99, np.float32), hands)
+        return FrameDetections(
+            frame.row, points, hints, np.full(self._count, 0.99, np.float32), hands
+        )
 
 
 def walking_person(time_s: float) -> np.ndarray:
@@ -85,7 +87,7 @@ def walking_person(time_s: float) -> np.ndarray:
     points = np.zeros((len(MEDIAPIPE_33), 3))
     for i, name in enumerate(MEDIAPIPE_33.joint_names):
         side = -1.0 if "right" in name else 1.0
-        part = name.replace("left_", "").replace("right_", "").replace("_left", "").replace("_right", "")
+        part = "_".join(word for word in name.split("_") if word not in ("left", "right"))
         point = np.array(_STANDING_M[part]) * (side, 1.0, 1.0)
         if part in _ARM:
             point = _turned(point, np.array(_STANDING_M["shoulder"]), -side * np.sin(phase))

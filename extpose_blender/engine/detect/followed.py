@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...protocol.skeletons import MEDIAPIPE_33
 from .person_finder import Candidate
 from .pose_landmarks import PersonPose
 from .regions import region_from_axis
 
 _BODY = np.array([0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 _HEAD = np.array([0, 2, 5, 7, 8])
+_BONES = np.array([(a, b) for a, b in MEDIAPIPE_33.pairs if a >= 11 and b >= 11])
+_SEEN = 0.5
+_ON_BONE = 0.09
+_MOST = 0.8
 _SAME_POSE = 0.14
 _SAME_HEAD = 0.12
 _SAME_HIPS = 0.35
@@ -94,7 +99,8 @@ def person_region(hips_px: np.ndarray, top_px: np.ndarray, closely: bool = False
     Args:
         hips_px: (2,) middle of the person's hips, pixels.
         top_px: (2,) top of the circle around the hips that encloses the person, pixels.
-        closely: Leave less margin, which keeps the network from sliding to a neighbour, but may cut off a limb.
+        closely: Leave less margin, which keeps the network from sliding to a neighbour, but may cut
+            off a limb.
 
     Returns:
         (4,) region.
@@ -103,7 +109,9 @@ def person_region(hips_px: np.ndarray, top_px: np.ndarray, closely: bool = False
 
 
 def is_overshadowed(hips_px: np.ndarray, radius_px: float, others: Iterable[Followed]) -> bool:
-    """Whether somebody larger stands so near that the landmark network may take the one for the other."""
+    """Whether somebody larger stands so near that the landmark network may take the one for the
+    other.
+    """
     return any(
         other.radius_px > radius_px
         and np.linalg.norm(other.hips_px - hips_px) < _NEAR * (radius_px + other.radius_px)
@@ -125,3 +133,18 @@ def is_same_person(a: PersonPose, b: PersonPose) -> bool:
     heads = [pose.points_px[_HEAD].mean(0) for pose in (a, b)]
     head = float(np.linalg.norm(heads[0] - heads[1])) / radius
     return pose < _SAME_POSE or head < _SAME_HEAD
+
+
+def lies_on(pose: PersonPose, other: PersonPose) -> bool:
+    """Whether a pose is made of somebody else's limbs: nearly all it shows lies along the other's
+    bones.
+    """
+    seen = pose.points_px[_BODY][pose.visibility[_BODY] > _SEEN]
+    if not len(seen):
+        return True
+    start, end = other.points_px[_BONES[:, 0]], other.points_px[_BONES[:, 1]]
+    along = end - start
+    share = ((seen[:, None] - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-6)
+    nearest = start + np.clip(share, 0, 1)[..., None] * along  # (points, bones, 2)
+    gaps = np.linalg.norm(seen[:, None] - nearest, axis=-1).min(1)
+    return bool((gaps < _ON_BONE * other.radius_px).mean() >= _MOST)

@@ -1,9 +1,10 @@
 """Hands of a person whose body landmarks are known, as MediaPipe's holistic graph finds them.
 
-The body's wrist, index and little finger say roughly where a hand is; a small network places the crop; while
-a hand is followed its own landmarks place it.
-Sources: mediapipe:modules/holistic_landmark/hand_landmarks_from_pose_cpu.pbtxt, hand_recrop_by_roi_cpu.pbtxt,
-hand_landmarks_to_roi.pbtxt and modules/hand_landmark/hand_landmark_cpu.pbtxt.
+The body's wrist, index and little finger say roughly where a hand is; a small network places the
+crop; while a hand is followed its own landmarks place it.
+Sources: mediapipe:modules/holistic_landmark/hand_landmarks_from_pose_cpu.pbtxt,
+hand_recrop_by_roi_cpu.pbtxt, hand_landmarks_to_roi.pbtxt and
+modules/hand_landmark/hand_landmark_cpu.pbtxt.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class HandLandmarker:
         Args:
             image_rgb: (H, W, 3) uint8.
             arm_px: (4, 2) the body's elbow, wrist, little finger and index of this arm, pixels.
-            previous: (4,) `next_region` of this hand in the previous picture; size 0 if there was none.
+            previous: (4,) `next_region` of this hand in the previous picture; size 0 if there was
+                none.
 
         Returns:
             The hand, or None where none is seen.
@@ -96,8 +98,9 @@ def _search_region(arm_px: np.ndarray) -> np.ndarray:
     elbow, wrist, pinky, index = arm_px
     middle = (2 * index + pinky) / 3
     region = region_from_axis(middle, 2 * middle - wrist, _SEARCH_SCALE)
-    # A hand that points at the camera looks short: its crop is no smaller than the forearm suggests.
-    region[2] = max(region[2], _SEARCH_SCALE * _SMALLEST_SEARCH * float(np.linalg.norm(wrist - elbow)), 1.0)
+    # A hand that points at the camera looks short: its crop is no smaller than the forearm says.
+    forearm = float(np.linalg.norm(wrist - elbow))
+    region[2] = max(region[2], _SEARCH_SCALE * _SMALLEST_SEARCH * forearm, 1.0)
     return region
 
 

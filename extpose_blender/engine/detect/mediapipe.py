@@ -1,8 +1,8 @@
 """The shipped detector: MediaPipe's pose and hand networks, for several people per picture.
 
-People are found by the person detector on views of the picture (`search_plan.py`) and confirmed by the
-landmark network; from then on each is followed by one crop per picture, placed by the previous landmarks.
-Nothing is smoothed: that is done once, for the whole clip, after the pose is solved.
+People are found by the person detector on views of the picture (`search_plan.py`) and confirmed by
+the landmark network; from then on each is followed by one crop per picture, placed by the previous
+landmarks. Nothing is smoothed: that is done once, for the whole clip, after the pose is solved.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .followed import (
     Followed,
     is_overshadowed,
     is_same_person,
+    lies_on,
     person_region,
     pose_distance,
 )
@@ -104,7 +105,8 @@ class MediaPipeDetector:
         poses = self._follow(frame)
         self._search_lost(frame, poses)
         self._discover(frame, poses)
-        return self._pack(frame, [(person, poses[id(person)]) for person in self._people if not person.lost])
+        seen = [(person, poses[id(person)]) for person in self._people if id(person) in poses]
+        return self._pack(frame, seen)
 
     def _follow(self, frame: Frame) -> dict[int, PersonPose]:
         """Landmarks of everybody who was there in the previous picture."""
@@ -131,7 +133,8 @@ class MediaPipeDetector:
     ) -> PersonPose:
         """The pose of whoever is at a place; `person` is the one who is known to be there.
 
-        Where no person is seen with the usual margin, or with less beside somebody larger, the other is tried.
+        Where no person is seen with the usual margin, or with less beside somebody larger, the
+        other is tried.
         """
         others = [other for other in self._people if other is not person]
         radius = float(np.linalg.norm(at.top_px - at.hips_px))
@@ -142,7 +145,9 @@ class MediaPipeDetector:
         return self._landmarks(image_rgb, person_region(at.hips_px, at.top_px, not closely))
 
     def _drifted(self, poses: dict[int, PersonPose]) -> list[Followed]:
-        """People whose crop slid onto somebody else: of two with one pose, the one who jumped further."""
+        """People whose crop slid onto somebody else: of two with one pose, the one who jumped
+        further.
+        """
         order = sorted(
             (person for person in self._people if id(person) in poses),
             key=lambda person: person.jump(poses[id(person)]),
@@ -166,7 +171,8 @@ class MediaPipeDetector:
         """Look around the place where somebody was lost, for a while."""
         for person in [p for p in self._people if p.lost and p.next_try_s <= frame.time_s]:
             view = np.array([*person.hips_px, _SEARCH_AROUND * person.radius_px, 0.0])
-            where = [*self._finder.find(frame.image_rgb, view), person]
+            where: list[Candidate | Followed] = [*self._finder.find(frame.image_rgb, view)]
+            where.append(person)
             found = self._confirm(frame, where, poses)
             if found:
                 nearest = min(found, key=person.jump)
@@ -200,12 +206,13 @@ class MediaPipeDetector:
                 continue
             pose = self._settle(frame.image_rgb, place)
             others = (*poses.values(), *confirmed)
-            if pose and not any(is_same_person(pose, other) for other in others):
+            if pose and not any(is_same_person(pose, o) or lies_on(pose, o) for o in others):
                 confirmed.append(pose)
         return confirmed
 
     def _settle(self, image_rgb: np.ndarray, place: Candidate | Followed) -> PersonPose | None:
-        """The pose of whoever is at a place, looked at again where it says that the person is, until it stays.
+        """The pose of whoever is at a place, looked at again where it says that the person is,
+        until it stays.
 
         A crop that shows somebody by chance, or two people, slides to the real one or finds nobody.
         """
@@ -221,14 +228,14 @@ class MediaPipeDetector:
     def _pack(self, frame: Frame, people: Sequence[tuple[Followed, PersonPose]]) -> FrameDetections:
         if not people:
             return empty_detections(frame.row, len(MEDIAPIPE_33))
-        scores = [landmark_scores(pose)[:, None] for _, pose in people]
-        points = [np.hstack([pose.points_px, s]) for (_, pose), s in zip(people, scores, strict=True)]
-        hints = [np.hstack([pose.world_m, s]) for (_, pose), s in zip(people, scores, strict=True)]
+        scores = np.array([landmark_scores(pose) for _, pose in people])[..., None]
+        points = np.array([pose.points_px for _, pose in people])
+        hints = np.array([pose.world_m for _, pose in people])
         hands = [self._find_hands(frame.image_rgb, *entry) for entry in people]
         return FrameDetections(
             row=frame.row,
-            keypoints_2d=np.array(points, np.float32),
-            hints_3d_m=np.array(hints, np.float32),
+            keypoints_2d=np.concatenate([points, scores], -1).astype(np.float32),
+            hints_3d_m=np.concatenate([hints, scores], -1).astype(np.float32),
             score=np.array([pose.score for _, pose in people], np.float32),
             hands_2d=np.array(hands, np.float32),
         )

@@ -1,7 +1,7 @@
 """Where people may be: MediaPipe's person detector on square views of a picture.
 
-The detector was made for one person near the camera. People who are small in the whole picture are found
-in tiles of it.
+The detector was made for one person near the camera. People who are small in the whole picture are
+found in tiles of it.
 Sources: mediapipe:modules/pose_detection/pose_detection_cpu.pbtxt (anchors, decoding, suppression).
 """
 
@@ -34,7 +34,8 @@ class Candidate:
 
 
 def tile_views(width: int, height: int, side: float) -> list[np.ndarray]:
-    """Square views that cover a picture in reading order, neighbours overlapping by about 0.4 of their side.
+    """Square views that cover a picture in reading order, neighbours overlapping by about 0.4 of
+    their side.
 
     Args:
         width: Picture width, pixels.
@@ -84,7 +85,9 @@ def _candidate(view: np.ndarray, box: np.ndarray, score: float) -> Candidate:
 
 
 def _anchor_middles(side: int) -> np.ndarray:
-    """(2254, 2) middles of the anchors, unit coordinates: anchors of equal strides share their cell."""
+    """(2254, 2) middles of the anchors, unit coordinates: anchors of equal strides share their
+    cell.
+    """
     middles = []
     for stride in sorted(set(_STRIDES)):
         cells = side // stride

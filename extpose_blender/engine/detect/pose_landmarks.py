@@ -91,7 +91,9 @@ def refine_points(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     reach = np.arange(-_WINDOW_REACH, _WINDOW_REACH + 1)
     columns = cell[:, 0, None] + reach  # (K, 7)
     rows = cell[:, 1, None] + reach
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
+        :, None, :
+    ]
     heat = sigmoid(
         heatmap[
             rows.clip(0, height - 1)[:, :, None],

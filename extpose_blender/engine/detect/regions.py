@@ -1,7 +1,8 @@
 """Square, turned regions of a picture: what a landmark network looks at.
 
-A region is a row (x, y, size, angle): its middle in pixels, its side in pixels, and its turn in radians,
-clockwise on screen. "Unit" coordinates run from 0 to 1 over the region, x right and y down in its own axes.
+A region is a row (x, y, size, angle): its middle in pixels, its side in pixels, and its turn in
+radians, clockwise on screen. "Unit" coordinates run from 0 to 1 over the region, x right and y down
+in its own axes.
 Sources: mediapipe:calculators/util/alignment_points_to_rects_calculator.cc,
 calculators/tensor/image_to_tensor_converter_opencv.cc and modules/hand_landmark/calculators/
 hand_landmarks_to_rect_calculator.cc for the rules; the pixel rule is theirs (no half-pixel shift).
@@ -38,7 +39,9 @@ def crop_region(image_rgb: np.ndarray, region: np.ndarray, side: int, border: in
     matrix = unit_to_image(region)
     matrix[:, :2] /= side
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image_rgb, matrix, (side, side), flags=flags, borderMode=border))
+    return np.asarray(
+        cv2.warpAffine(image_rgb, matrix, (side, side), flags=flags, borderMode=border)
+    )
 
 
 def region_from_axis(start: np.ndarray, end: np.ndarray, scale: float) -> np.ndarray:

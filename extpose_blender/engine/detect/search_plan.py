@@ -1,8 +1,8 @@
 """When and where to look for people who are not followed yet.
 
-Following a known person costs one crop per picture; finding new ones costs a detector run per view. So views
-are looked at one by one, the whole picture and its tiles in turn, at a rate that is a share of what following
-costs, and a smaller share when nobody new has turned up for a while.
+Following a known person costs one crop per picture; finding new ones costs a detector run per view.
+So views are looked at one by one, the whole picture and its tiles in turn, at a rate that is a
+share of what following costs, and a smaller share when nobody new has turned up for a while.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TILE_SHARES = (1.0, 2.0 / 3.0)
 
 
 class SearchPlan:
-    """Which views of the picture are due; it depends on the frames alone, so a run can be repeated."""
+    """Which views of the picture are due: it depends on the frames alone, so runs agree."""
 
     def __init__(self) -> None:
         """A plan for a clip that has not begun."""
@@ -88,4 +88,6 @@ def search_round(width: int, height: int) -> list[np.ndarray]:
     """
     tiles = fine_views(width, height)
     whole = whole_view(width, height)
-    return [view for i, tile in enumerate(tiles) for view in ([whole, tile] if i % 2 == 0 else [tile])]
+    return [
+        view for i, tile in enumerate(tiles) for view in ([whole, tile] if i % 2 == 0 else [tile])
+    ]

@@ -14,7 +14,10 @@ import numpy as np
 
 from ...protocol.errors import BadModelFile, MissingModel, MissingPackage
 
-_INSTALL = "Install the worker's environment again, or `pip install mediapipe==0.10.21 ai-edge-litert==2.3.0`"
+_INSTALL = (
+    "Install the worker's environment again, or "
+    "`pip install mediapipe==0.10.21 ai-edge-litert==2.3.0`"
+)
 
 
 def find_model(name: str) -> Path:
@@ -29,7 +32,9 @@ def find_model(name: str) -> Path:
     """
     spec = importlib.util.find_spec("mediapipe")  # does not import it
     if spec is None or not spec.submodule_search_locations:
-        raise MissingPackage("Package `mediapipe` is not installed: it holds the default 2D models", _INSTALL)
+        raise MissingPackage(
+            "Package `mediapipe` is not installed", _INSTALL
+        )
     path = Path(spec.submodule_search_locations[0], "modules", *name.split("/"))
     if not path.is_file():
         raise MissingModel(f"The installed mediapipe has no `modules/{name}`", _INSTALL)

@@ -22,7 +22,8 @@ class TrackOptions:
     fill_gap_s: float = 0.4
     """Gaps up to this long are filled, seconds."""
     shortest_s: float = 0.4
-    """People seen for less time than this are left out, seconds; a third of a very short clip suffices."""
+    """People seen for less time than this are left out, seconds; a third of a very short clip
+    suffices."""
     lowest_score: float = 0.25
     """People whose body joints score less than this on average are left out."""
 
@@ -39,7 +40,8 @@ def build_tracks(
     """Follow people through a clip: the same person keeps one id through crossings and gaps.
 
     Args:
-        detections: In order of rows; a row may be absent. People within a frame may come in any order.
+        detections: In order of rows; a row may be absent. People within a frame may come in any
+            order.
         skeleton: Name of the detector's skeleton.
         fps: Rows per second of real movement.
         width: Picture width, pixels.
@@ -59,9 +61,7 @@ def build_tracks(
     return [_numbered(track, number) for number, track in enumerate(tracks)]
 
 
-def _is_kept(
-    person: Tracklet, skeleton: str, fps: float, rows: int, options: TrackOptions
-) -> bool:
+def _is_kept(person: Tracklet, skeleton: str, fps: float, rows: int, options: TrackOptions) -> bool:
     enough = min(round(options.shortest_s * fps), rows // 3)
     scores = np.array(person.keypoints)[:, layout(skeleton).body, 2]
     return len(person.rows) >= max(enough, 1) and float(scores.mean()) >= options.lowest_score
@@ -81,7 +81,9 @@ def _make_track(
     places = list(zip(person.rows, person.entries, strict=True))
 
     def on_all_rows(part: str) -> np.ndarray:
-        return fill_rows(np.array([getattr(by_row[r], part)[e] for r, e in places]), seen_rows, rows, longest)
+        return fill_rows(
+            np.array([getattr(by_row[r], part)[e] for r, e in places]), seen_rows, rows, longest
+        )
 
     seen = np.zeros(rows, bool)
     seen[seen_rows] = True

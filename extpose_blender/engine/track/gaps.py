@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
@@ -11,9 +13,9 @@ _FILLED_SHARE = 0.5
 def fill_rows(values: np.ndarray, rows: np.ndarray, count: int, longest_gap: int) -> np.ndarray:
     """Spread seen values over all rows.
 
-    Between two seen rows points follow a monotone cubic, which cannot overshoot; before the first and after
-    the last they stay. Scores in filled rows are lower than any seen of the same point; in gaps that are too
-    long, and outside, they are 0.
+    Between two seen rows points follow a monotone cubic, which cannot overshoot; before the first
+    and after the last they stay. Scores in filled rows are lower than any seen of the same point;
+    in gaps that are too long, and outside, they are 0.
 
     Args:
         values: (N, ..., C) what was seen, score last.
@@ -34,7 +36,7 @@ def fill_rows(values: np.ndarray, rows: np.ndarray, count: int, longest_gap: int
     filled[rows] = values  # exactly what was seen
     lowest = np.where(scores > 0, scores, np.inf).min(0)
     lowest = np.where(np.isfinite(lowest), _FILLED_SHARE * lowest, 0.0)
-    for start, end in zip(rows[:-1], rows[1:], strict=True):
+    for start, end in pairwise(rows):
         if 1 < end - start <= longest_gap + 1:
             known = (filled[start, ..., -1] > 0) & (filled[end, ..., -1] > 0)
             filled[start + 1 : end, ..., -1] = np.where(known, lowest, 0.0)

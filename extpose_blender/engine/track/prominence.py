@@ -60,7 +60,7 @@ def select_people(tracks: Sequence[Track], choice: str | int) -> list[Track]:
     chosen = [track for track in ordered if track.person_id == int(word)]
     if not chosen:
         raise UsageError(
-            f"`--person {word}`: the clip has {len(ordered)} people, numbered from 0 to {len(ordered) - 1}",
+            f"`--person {word}`: the clip has {len(ordered)} people, numbered from 0",
             "Run `extpose inspect` to see the numbers",
         )
     return chosen

@@ -1,7 +1,7 @@
 """How large a person is on screen, and how far two poses are apart, for any detector's skeleton.
 
-The unit of every distance in tracking is the person's standing height in pixels, so that thresholds mean the
-same for somebody near and somebody far.
+The unit of every distance in tracking is the person's standing height in pixels, so that thresholds
+mean the same for somebody near and somebody far.
 """
 
 from __future__ import annotations
@@ -53,15 +53,18 @@ def layout(skeleton: str) -> _Layout:
     shares.append(_SHOULDERS_SHARE)
     trunk = points.indices("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     return _Layout(
-        np.array(points.indices("nose", *LIMB_JOINTS)), np.array(bones), np.array(shares), np.array(trunk)
+        np.array(points.indices("nose", *LIMB_JOINTS)),
+        np.array(bones),
+        np.array(shares),
+        np.array(trunk),
     )
 
 
 def body_heights(keypoints_2d: np.ndarray, skeleton: str) -> np.ndarray:
     """Standing height of each person in pixels, whatever the pose.
 
-    A bone looks shorter than it is when it points at the camera, never longer: so the third longest of the
-    estimates is taken, which forgives two misplaced points.
+    A bone looks shorter than it is when it points at the camera, never longer: so the third longest
+    of the estimates is taken, which forgives two misplaced points.
 
     Args:
         keypoints_2d: (..., K, 3) x, y, score.
@@ -85,7 +88,9 @@ def body_middles(keypoints_2d: np.ndarray, skeleton: str) -> np.ndarray:
     return np.asarray((trunk[..., :2] * weights).sum(-2) / weights.sum(-2))
 
 
-def pose_distances(a: np.ndarray, b: np.ndarray, height_px: np.ndarray, skeleton: str) -> np.ndarray:
+def pose_distances(
+    a: np.ndarray, b: np.ndarray, height_px: np.ndarray, skeleton: str
+) -> np.ndarray:
     """Mean distance of the body joints, in standing heights; surely seen joints count more.
 
     Args:

@@ -1,7 +1,8 @@
 """Joining tracklets across gaps, once the whole clip is known.
 
-A person who was hidden comes back where the movement led, or where it stopped. All pairs of an end and a later
-beginning are weighed at once, so that each end finds the beginning that fits best for everybody.
+A person who was hidden comes back where the movement led, or where it stopped. All pairs of an end
+and a later beginning are weighed at once, so that each end finds the beginning that fits best for
+everybody.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def stitch_tracklets(tracklets: list[Tracklet], skeleton: str, fps: float) -> li
 
 
 def _gap_cost(before: Tracklet, after: Tracklet, skeleton: str, fps: float) -> float:
-    """Distance in standing heights between where one ends and another begins; forbidden beyond reach."""
+    """Distance in standing heights between where one ends and another begins; forbidden beyond
+    reach.
+    """
     gap_s = (after.rows[0] - before.rows[-1]) / fps
     heights = before.height(skeleton), after.height(skeleton, at_end=False)
     if max(heights) > _SIZE_RATIO * min(heights):
@@ -63,7 +66,8 @@ def _gap_cost(before: Tracklet, after: Tracklet, skeleton: str, fps: float) -> f
     led[0][:, :2] += before.velocity(fps, skeleton) * half
     led[1][:, :2] -= after.velocity(fps, skeleton, at_end=False) * half
     moved = float(pose_distances(led[0], led[1], height, skeleton))
-    stood = float(np.linalg.norm(body_middles(end, skeleton) - body_middles(start, skeleton)) / height)
+    step = body_middles(end, skeleton) - body_middles(start, skeleton)
+    stood = float(np.linalg.norm(step) / height)
     distance = min(moved, stood + 0.1)
     if distance > min(_REACH + _REACH_PER_S * gap_s, _LONGEST_REACH):
         return _FORBIDDEN

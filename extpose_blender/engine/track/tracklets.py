@@ -1,8 +1,8 @@
 """Runs of detections that are surely one person: association from row to row.
 
-Sure detections are matched first, unsure ones then continue what is left, as in ByteTrack (Zhang et al.,
-ECCV 2022); only sure ones begin something new. Distance is by pose rather than by box: people who cross
-share a box for a while, but not a pose.
+Sure detections are matched first, unsure ones then continue what is left, as in ByteTrack (Zhang et
+al., ECCV 2022); only sure ones begin something new. Distance is by pose rather than by box: people
+who cross share a box for a while, but not a pose.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ def find_tracklets(
 
 
 def _without_doubles(frame: FrameDetections, skeleton: str) -> list[int]:
-    """Detections in an order that depends on the people alone, the weaker of two equal poses left out."""
+    """Detections without the weaker of two equal poses, in an order set by the people alone."""
     first = frame.keypoints_2d[:, 0]
     order = np.lexsort((first[:, 1], first[:, 0], -frame.score))
     heights = body_heights(frame.keypoints_2d, skeleton)
     kept: list[int] = []
     for i in order:
-        poses = frame.keypoints_2d[kept]
-        if not kept or pose_distances(frame.keypoints_2d[i], poses, heights[kept], skeleton).min() > _SAME_PERSON:
+        poses = frame.keypoints_2d[[i]], frame.keypoints_2d[kept]
+        if np.all(pose_distances(*poses, heights[kept], skeleton) > _SAME_PERSON):
             kept.append(int(i))
     return kept
 
@@ -125,7 +125,11 @@ def _extend(
     if not tracklets or not entries:
         return list(tracklets), list(entries)
     costs = np.array([_costs(t, frame, entries, skeleton, fps) for t in tracklets])
-    matches = [(i, j) for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _FORBIDDEN]
+    matches = [
+        (i, j)
+        for i, j in zip(*linear_sum_assignment(costs), strict=True)
+        if costs[i, j] < _FORBIDDEN
+    ]
     for i, j in matches:
         tracklets[i].add(frame.row, entries[j], frame)
     taken = {i for i, _ in matches}, {j for _, j in matches}
