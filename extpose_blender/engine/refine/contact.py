@@ -21,16 +21,16 @@ class ContactOptions:
     """A point no higher than this above the ground may begin a contact."""
     leave_height_m: float = 0.08
     """A point higher than this ends it."""
-    land_speed_m_s: float = 0.30
+    land_speed_m_s: float = 0.35
     """A point no faster than this may begin a contact."""
-    leave_speed_m_s: float = 0.60
+    leave_speed_m_s: float = 0.70
     """A point faster than this ends it."""
     tilt_weight: float = 1.7
     """A heel counts as this many times as high as it is above its own toe, and the other way round: a
     raised heel is seen better against the toe than against the ground."""
     shortest_s: float = 0.10
     """Contacts shorter than this are dropped, gaps shorter than half of it closed."""
-    calm_hz: float = 4.0
+    calm_hz: float = 3.0
     """Cutoff of the smoothing of positions before heights and speeds are taken."""
 
 

@@ -83,7 +83,8 @@ def first_contacts(
     options = ContactOptions()
     feet = calmed(posed.feet(), fps, options.calm_hz)
     level = np.einsum("tni,i->tn", feet, up)
-    above = level - _local_ground(np.where(seen, level.min(axis=1), np.inf), fps)[:, None]
+    lowest = np.where(seen, level.min(axis=1), level.max())
+    above = level - _local_ground(lowest, fps)[:, None]
     speed = _speeds_across(feet - eye_m, fps)
     return contacts_from(above, speed, fps, options) & seen[:, None]
 
@@ -161,7 +162,7 @@ def share_ground(footings: list[Footing]) -> tuple[float, np.ndarray]:
 def _local_ground(lowest: np.ndarray, fps: float) -> np.ndarray:
     """(T,) the lowest foot nearby in time."""
     reach = max(1, round(_NEARBY_S * fps))
-    padded = np.pad(lowest, reach, constant_values=np.inf)
+    padded = np.pad(lowest, reach, "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     return np.asarray(windows.min(axis=1))
 

@@ -19,22 +19,25 @@ from ...protocol.geometry import continuous_quats, quat_to_rotvec, rotvec_to_qua
 CALMEST_HZ = 1.0
 """Cutoff at strength 1 of a joint that hardly moves."""
 
-CUTOFF_STEP_HZ = 4.0
+CUTOFF_STEP_HZ = 3.0
 """Added to the cutoff at strength 0.5; at other strengths `(1 - s) / s` times that."""
 
-SPEED_PASS_HZ = 5.0
+SPEED_PASS_HZ = 4.0
 """Cutoff of the first pass, from which speeds are taken."""
 
-FAST_RAD_S = 4.0
+FAST_RAD_S = 5.0
 """Turning speed that doubles a joint's cutoff."""
 
 FAST_M_S = 2.0
 """Speed across the view that doubles the root's cutoff."""
 
+_HIT_REACH_S = 0.06
+"""A movement is fast where it is fast within this time."""
+
 DEPTH_CUTOFF_SHARE = 0.35
 """Cutoff along the view ray over that across it: one view sees depth worst."""
 
-UNSEEN_WEIGHT = 1e-3
+UNSEEN_WEIGHT = 1e-6
 """Weight of a row with confidence 0: its value is a guess of the lifter."""
 
 
@@ -152,5 +155,11 @@ def _weights(confidence: np.ndarray) -> np.ndarray:
 
 
 def _speed(signal: np.ndarray, fps: float) -> np.ndarray:
-    """Length of the derivative of (T, C), by central differences: the same seen from either end."""
-    return np.asarray(np.linalg.norm(np.gradient(signal, axis=0), axis=1) * fps)
+    """Highest speed of (T, C) within the reach of a hit, by central differences.
+
+    The highest nearby, as a hit turns round at its peak; the same seen from either end of time.
+    """
+    speed = np.linalg.norm(np.gradient(signal, axis=0), axis=1) * fps
+    reach = max(1, round(_HIT_REACH_S * fps))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(speed, reach, "edge"), 2 * reach + 1)
+    return np.asarray(windows.max(axis=1))

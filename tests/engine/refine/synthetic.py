@@ -11,6 +11,7 @@ import numpy as np
 
 from extpose_blender.engine.refine.figure import Figure, Posed, pose_figure
 from extpose_blender.engine.refine.shape import figure_of
+from extpose_blender.engine.refine.smoothing import whittaker
 from extpose_blender.protocol.flow import Intrinsics, LiftedTrack, Track
 from extpose_blender.protocol.geometry import (
     Z_UP_R_Y_UP,
@@ -196,8 +197,8 @@ def seen_by(
 ) -> tuple[LiftedTrack, Track]:
     """What a lifter would make of a walk; with a seed, with the errors of one view.
 
-    Errors: joints tremble by 2.5 degrees, depth wanders by 5 cm within seconds and trembles by 1
-        cm, the
+    Errors: joints wobble by 2 degrees within half a second and tremble by 1 degree, depth wanders
+        by 5 cm within seconds and trembles by 1 cm, the
     whole body leans by 2 degrees too much.
     """
     turn, count = camera_T_world[:3, :3], len(walk.root_m)
@@ -206,7 +207,11 @@ def seen_by(
     root = walk.root_m @ turn.T + camera_T_world[:3, 3]
     if seed is not None:
         rng = np.random.default_rng(seed)
-        noise = np.radians(2.5) * rng.normal(size=(count, 22, 3))
+        wobble = whittaker(
+            rng.normal(size=(count, 66)), np.ones(count), np.array(2.0), FPS
+        ).reshape(count, 22, 3)
+        noise = np.radians(2.0) * wobble / max(wobble.std(), 1e-9)
+        noise += np.radians(1.0) * rng.normal(size=noise.shape)
         rotvec[:, :22] = rotmat_to_rotvec(
             rotvec_to_rotmat(rotvec[:, :22]) @ rotvec_to_rotmat(noise)
         )
