@@ -24,9 +24,9 @@ HIP_ABOVE_CROTCH = 0.62
 # of that distance.
 TRUNK = {
     "pelvis": (0.151, 0.040),
-    "spine1": (0.332, 0.020),
-    "spine2": (0.557, 0.010),
-    "spine3": (0.645, 0.040),
+    "spine1": (0.332, 0.000),
+    "spine2": (0.557, 0.030),
+    "spine3": (0.645, 0.085),
 }
 COLLAR_HEIGHT = 0.849
 COLLAR_SIDE = 0.132
@@ -35,6 +35,9 @@ HEAD_ABOVE_NECK = 0.40
 """Height of the head joint between MakeHuman's `neck01` (0) and its eyes (1)."""
 HEAD_FORWARD = 0.35
 """How far forward the head joint lies between `neck01` (0) and the eyes (1)."""
+
+FOOT_SHARE = 0.87
+"""The foot joint lies at this share of the way from the ankle to MakeHuman's toe joints: under the ball."""
 
 _FINGERS = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 
@@ -100,7 +103,7 @@ def place_joints(
         crotch: Vertex between the legs.
 
     Returns:
-        (N, 52, 3) metres. Linear in the vertices and bone heads.
+        (N, 52, 3) metres.
     """
     head = {name: bone_heads_m[:, i] for i, name in enumerate(bone_names)}
     joints = np.zeros((len(vertices_m), len(SMPLH_52), 3))
@@ -109,7 +112,9 @@ def place_joints(
         for joint, bone in _LIMBS.items():
             joints[:, JOINTS[f"{side}_{joint}"]] = head[f"{bone}.{letter}"]
         toes = [head[f"toe{t}-1.{letter}"] for t in range(1, 6)]
-        joints[:, JOINTS[f"{side}_foot"]] = np.mean(toes, axis=0)
+        ankle = head[f"foot.{letter}"]
+        ball = ankle + (np.mean(toes, axis=0) - ankle) * [FOOT_SHARE, 1.0, FOOT_SHARE]
+        joints[:, JOINTS[f"{side}_foot"]] = ball
         for finger, number in _FINGERS.items():
             for i in range(1, 4):
                 joints[:, JOINTS[f"{side}_{finger}{i}"]] = head[f"finger{number}-{i}.{letter}"]

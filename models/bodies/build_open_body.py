@@ -32,6 +32,8 @@ from extpose_blender.protocol.skeletons import SMPLH_52
 
 ANNY_VERSION = "0.6.2"
 COMPONENTS = 10
+REGRESSION_STEP = 4
+"""Every fourth shape takes part in solving for the joint regressor."""
 PELVIS_AT_M = np.array([0.0, -0.22, 0.03])
 """The pelvis at rest: SMPL's origin lies in the chest, and so does ours."""
 STEP_M = 1e-6
@@ -59,6 +61,11 @@ def main() -> None:
     heads = shapes.bone_heads_m.astype(np.float64)
     joints = place_joints(stance, heads, model.bone_labels, find_crotch(stance.mean(0)))
     joints = (joints + joints[:, list(SMPLH_52.mirror)] * [-1.0, 1.0, 1.0]) / 2
+    # MakeHuman's joints slide over the skin by up to a centimetre from shape to shape. The model's joints
+    # are tied to the skin: what a regressor over the surface gives is where they are.
+    some = slice(None, None, REGRESSION_STEP)
+    tied = regress_joints(stance[some], joints[some], mirror, surface=~eyeballs)
+    joints = np.einsum("jv,nvc->njc", tied, stance)
     weights = merge_weights(bone_weights, bone_indices, model.bone_labels)
     weights = make_weights(weights, stance.mean(0), joints.mean(0), faces, mirror)
 
@@ -71,7 +78,7 @@ def main() -> None:
     rest, rest_joints = rest + shift, rest_joints + shift
 
     v_template, shapedirs, spread = analyse_shapes(rest, mirror)
-    regressor = regress_joints(rest, rest_joints, mirror, surface=~eyeballs)
+    regressor = regress_joints(rest[some], rest_joints[some], mirror, surface=~eyeballs)
     landmarks = find_landmarks(v_template, rest_joints.mean(0), weights, mirror, eyeballs)
     write_model(arguments.out, v_template, shapedirs, regressor, weights, faces, landmarks)
     report(rest, rest_joints, regressor, spread, v_template)

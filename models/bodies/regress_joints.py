@@ -7,7 +7,8 @@ from scipy.optimize import nnls
 
 from extpose_blender.protocol.skeletons import SMPLH_52
 
-_REACH_M = {"body": 0.20, "finger": 0.035}
+_REACH_M = {"trunk": 0.20, "limb": 0.11, "finger": 0.035}
+"""Vertices within this distance of a joint may carry it: a ring around a limb, a belt around the trunk."""
 _CANDIDATES = 260
 _SUM_WEIGHT = 30.0
 """How strongly the weights of a joint are held to the sum 1 before they are scaled to it exactly."""
@@ -21,7 +22,7 @@ def regress_joints(
     """Solve for non-negative, sparse weights whose rows sum to 1.
 
     Args:
-        vertices_m: (N, V, 3) T-pose surfaces of many shapes.
+        vertices_m: (N, V, 3) surfaces of many shapes in one pose.
         joints_m: (N, 52, 3) their joints.
         mirror: (V,) the mirror image of each vertex.
         surface: (V,) bool, vertices that may be used.
@@ -34,7 +35,7 @@ def regress_joints(
     for joint, name in enumerate(SMPLH_52.joint_names):
         if name.startswith("right_"):
             continue
-        kind = "finger" if name[-1] in "123" and "spine" not in name else "body"
+        kind = _kind(name)
         distance = np.linalg.norm(mean_vertices - mean_joints[joint], axis=1)
         near = np.flatnonzero(surface & (distance < _REACH_M[kind]))
         near = near[_spread(mean_vertices[near], _CANDIDATES)]
@@ -59,6 +60,12 @@ def regress_joints(
         elif not regressor[joint].any():
             regressor[joint] = regressor[other][mirror]
     return regressor / regressor.sum(1, keepdims=True)
+
+
+def _kind(name: str) -> str:
+    if not name.startswith("left_") or name == "left_hip":
+        return "trunk"
+    return "finger" if name[-1] in "123" else "limb"
 
 
 def _spread(points_m: np.ndarray, count: int) -> np.ndarray:

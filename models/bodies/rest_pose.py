@@ -21,6 +21,8 @@ _REST_DIRECTIONS = {
     ("hip", "knee"): (0.085, -0.995, -0.012),
     ("knee", "ankle"): (-0.030, -0.993, -0.110),
     ("collar", "shoulder"): (0.944, 0.317, -0.092),
+    ("shoulder", "elbow"): (0.9945, 0.0, -0.105),
+    ("elbow", "wrist"): (1.0, 0.0, 0.0),
 }
 _FOOT_YAW_DEG = 10.0
 _TRUNK_LEAN_DEG = -2.3
@@ -106,8 +108,9 @@ def _turn_arm(turns: np.ndarray, joints_m: np.ndarray, side: str, sign: float) -
     fore = _bone(joints_m, f"{side}_elbow", f"{side}_wrist")
     hinge = np.cross(upper, fore)
     hinge_at_rest = np.cross(out, [0.0, 0.0, 1.0])
-    for joint, bone in (("shoulder", upper), ("elbow", fore)):
-        turns[:, JOINTS[f"{side}_{joint}"]] = _frame_turn(bone, hinge, out, hinge_at_rest)
+    for joint, child, bone in (("shoulder", "elbow", upper), ("elbow", "wrist", fore)):
+        wanted = np.array(_REST_DIRECTIONS[joint, child]) * mirror
+        turns[:, JOINTS[f"{side}_{joint}"]] = _frame_turn(bone, hinge, wanted, hinge_at_rest)
 
     along = _bone(joints_m, f"{side}_wrist", f"{side}_middle1")
     across = _bone(joints_m, f"{side}_pinky1", f"{side}_index1")
