@@ -17,7 +17,7 @@ from .evidence import Evidence
 from .solve import Problem, frame_equations, hint_rows, limit_step, reprojection_rows
 
 _USED_FRAMES = 32
-_INDEPENDENT_FRAMES = 10.0
+_INDEPENDENT_FRAMES = 4.0
 """Frames of one clip repeat each other's errors: they count as this many independent ones."""
 _FOCAL_SPREAD = 0.12
 """Usual error of the logarithm of an assumed focal length."""

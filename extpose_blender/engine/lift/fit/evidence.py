@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ....protocol.flow import Intrinsics, Track
+from ....protocol.skeletons import Skeleton
 from .rotation import shortest_turn
 
 TYPICAL_HEIGHT_M = 1.7
@@ -71,19 +72,23 @@ def gather_evidence(
         torch.tensor(centred, **like),
         torch.tensor(weight, **like),
         torch.tensor(size, **like),
-        line_of_sight(centred, weight, intrinsics.focal_px, seen).to(**like),
+        line_of_sight(_middle_of_hips(centred, weight, track.points), intrinsics.focal_px, seen).to(**like),
         torch.tensor(hints, **like),
         torch.tensor(hint_weight * (weight > 0), **like),
         torch.tensor(seen, device=device),
     )
 
 
-def line_of_sight(
-    centred: np.ndarray, weight: np.ndarray, focal_px: float, seen: np.ndarray
-) -> torch.Tensor:
-    """(T, 3, 3) turns from the optical axis to the middle of the person, rows without one filled."""
-    total = np.maximum(weight.sum(-1, keepdims=True), 1e-9)
-    middle = fill_rows((centred * weight[..., None]).sum(1) / total, seen)
+def _middle_of_hips(centred: np.ndarray, weight: np.ndarray, points: Skeleton) -> np.ndarray:
+    """(T, 2) middle of the hips, around which detectors lay their crop; of all points without hips."""
+    hips = points.indices("left_hip", "right_hip")
+    chosen = np.where((weight[:, hips] > 0).all(-1, keepdims=True), np.isin(np.arange(len(points)), hips), weight)
+    return np.asarray((centred * chosen[..., None]).sum(1) / np.maximum(chosen.sum(-1, keepdims=True), 1e-9))
+
+
+def line_of_sight(middle: np.ndarray, focal_px: float, seen: np.ndarray) -> torch.Tensor:
+    """(T, 3, 3) turns from the optical axis to the person's middle (T, 2); rows without one filled."""
+    middle = fill_rows(middle, seen)
     ray = np.concatenate([middle, np.full((len(middle), 1), focal_px)], -1)
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
     return shortest_turn(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64), torch.tensor(ray))
