@@ -16,6 +16,7 @@ import numpy as np
 from ...protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from .contact import runs
 from .figure import Figure, Posed, pose_figure
+from .grounding import onto_ground
 from .leg_ik import Leg, reach_ankle, shortest_turn
 from .smoothing import whittaker
 
@@ -28,6 +29,8 @@ class LockOptions:
 
     farthest_m: float = 0.06
     """A contact is given up where a foot would have to move farther than this."""
+    along_weight: float = 0.35
+    """How much of that distance counts along the view ray."""
     steepest_rad: float = 0.40
     """A sole is left as it is where it would have to turn farther than this."""
     lowest_root_m: float = 0.03
@@ -55,6 +58,7 @@ def lock_feet(
     rotmat: np.ndarray,
     transl_m: np.ndarray,
     contact: np.ndarray,
+    eye_m: np.ndarray,
     fps: float,
     options: LockOptions | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,6 +69,8 @@ def lock_feet(
         rotmat: (T, J, 3, 3) local rotations in the world (Z up, ground at 0).
         transl_m: (T, 3) smplx's `transl`.
         contact: (T, 4) resting points in the order of `FOOT_POINTS`.
+        eye_m: (3,) centre of the camera: a foot may move farther along its view ray than across it,
+            for that leaves the picture, and one view knows it badly.
         fps: Rows per second.
         options: Limits.
 
@@ -77,7 +83,7 @@ def lock_feet(
     places, kept, targets, soles = [], [], [], []
     for number, side in enumerate(_SIDES):
         points = slice(2 * number, 2 * number + 2)
-        anchored = _find_anchors(feet[:, points], contact[:, points], fps, wanted)
+        anchored = _find_anchors(feet[:, points], contact[:, points], eye_m, fps, wanted)
         ankle = posed.joint(f"{side}_ankle")
         turn = _sole_turn(feet[:, points], anchored, fps, wanted)
         shift = _ankle_shift(feet[:, points], ankle, turn, anchored, fps, wanted)
@@ -107,29 +113,43 @@ def _leg(figure: Figure, side: str) -> Leg:
 
 
 def _find_anchors(
-    points_m: np.ndarray, contact: np.ndarray, fps: float, options: LockOptions
+    points_m: np.ndarray,
+    contact: np.ndarray,
+    eye_m: np.ndarray,
+    fps: float,
+    options: LockOptions,
 ) -> _Anchored:
-    """Anchors (T, 2, 3) of heel and toe: the median place of each contact, on the ground."""
+    """Anchors (T, 2, 3) of heel and toe: the median place on the ground of each contact."""
     shortest = max(1, round(options.shortest_s * fps))
     held, place = np.zeros_like(contact), np.zeros_like(points_m)
+    landed = onto_ground(points_m, eye_m)
     for point in range(2):
         for first, end in runs(contact[:, point]):
-            for start, stop in _steady(points_m[first:end, point], options.farthest_m, shortest):
+            path = points_m[first:end, point]
+            for start, stop in _steady(path, landed[first:end, point], eye_m, shortest, options):
                 rows = slice(first + start, first + stop)
                 held[rows, point] = True
-                place[rows, point, :2] = np.median(points_m[rows, point, :2], axis=0)
+                place[rows, point, :2] = np.median(landed[rows, point, :2], axis=0)
     _fit_sole_length(points_m, held, place)
     return _Anchored(held, place)
 
 
-def _steady(path_m: np.ndarray, farthest_m: float, shortest: int) -> list[tuple[int, int]]:
-    """Parts of one contact's path that stay near one place: the whole, or what is left of it."""
-    middle = np.median(path_m[:, :2], axis=0)
-    off = np.linalg.norm(path_m[:, :2] - middle, axis=1)
-    near = (off <= farthest_m) & (np.abs(path_m[:, 2]) <= 1.5 * farthest_m)
-    if len(path_m) <= shortest:
-        return [(0, len(path_m))] if near.all() else []
-    return [part for part in runs(near) if part[1] - part[0] >= shortest]
+def _steady(
+    path_m: np.ndarray,
+    landed_m: np.ndarray,
+    eye_m: np.ndarray,
+    shortest: int,
+    options: LockOptions,
+) -> list[tuple[int, int]]:
+    """Parts of one contact's path (N, 3) that stay near one place: the whole, or what is left of it."""
+    middle = np.median(landed_m, axis=0)
+    ray = middle - eye_m
+    ray /= np.linalg.norm(ray)
+    off = path_m - middle
+    along = off @ ray
+    across = np.linalg.norm(off - along[:, None] * ray, axis=1)
+    near = np.hypot(across, options.along_weight * along) <= options.farthest_m
+    return [part for part in runs(near) if part[1] - part[0] >= min(shortest, len(path_m))]
 
 
 def _fit_sole_length(points_m: np.ndarray, held: np.ndarray, place_m: np.ndarray) -> None:

@@ -19,7 +19,7 @@ UP_IN_CAMERA = np.array([0.0, -1.0, 0.0])
 
 _SAMPLES = 48
 """Frames of each person that are looked at."""
-_ROLL_MIX = ((0.70, 3.0), (0.22, 15.0), (0.08, 90.0))
+_ROLL_MIX = ((0.60, 3.0), (0.32, 15.0), (0.08, 90.0))
 """How cameras are held: shares and spreads in degrees of their roll."""
 _PITCH_SPREAD_DEG = 20.0
 _STANDING_SPREAD_DEG = 7.0
@@ -88,7 +88,7 @@ def read_posture(posed: Posed, confidence: np.ndarray, fps: float) -> Posture | 
         front=posed.rotmat[rows, 0, :, 2],
         straight=straight * _ramp(confidence[np.ix_(rows, limbs)].mean(axis=1), 0.15, 0.4),
         weight=np.maximum(confidence[np.ix_(rows, upper)].mean(axis=1), 1e-3),
-        independent=float(np.clip(1.0 + len(seen) / fps, 1.0, 8.0)),
+        independent=float(np.clip(2.0 + len(seen) / fps, 2.0, 8.0)),
     )
 
 

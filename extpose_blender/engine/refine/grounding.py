@@ -15,17 +15,19 @@ from .smoothing import whittaker
 _WANDER_HZ = 1.5
 _WANDER_M = 0.05
 """How fast and how far a solved depth wanders."""
-_TRUST = 0.02
+_TRUST = 0.015
 """How far the solved depth may be off over long times, as a share of it."""
 _TRUST_S = 0.5
 """Errors of depth closer together than this are one and the same error."""
 _HEIGHT_M = 0.02
 _HEIGHT_S = 0.2
 """How far a resting foot may be off the ground, and for how long that is one error."""
-_CREEP_M = 0.04
+_CREEP_M = 0.08
 """How far a resting foot creeps in a second, by errors of the pose."""
+_ALONG_M, _ACROSS_M = 0.10, 0.015
+"""How well the place of a foot is known along its view ray and across it."""
 _LIFT_HZ = 2.0
-_HIGHEST_LIFT_M = 0.04
+_HIGHEST_LIFT_M = 0.015
 """How fast and how far a body is moved straight up or down to meet the ground in the end."""
 
 
@@ -80,6 +82,21 @@ def lift_to_ground(feet_m: np.ndarray, contact: np.ndarray, fps: float) -> np.nd
     wanted = np.clip(-mean, -_HIGHEST_LIFT_M, _HIGHEST_LIFT_M)
     weights = np.where(rests > 0, 1.0, 1e-3)
     return whittaker(wanted[:, None], weights, np.array(_LIFT_HZ), fps)[:, 0]
+
+
+def onto_ground(points_m: np.ndarray, eye_m: np.ndarray) -> np.ndarray:
+    """The likeliest places on the ground (z = 0) of points (..., 3) that one camera saw.
+
+    A point is uncertain by a tenth of a metre along its view ray and by little across it. So where the
+    camera looks down, it slides along the ray; where the ray skims the ground, it drops.
+
+    Source: conditioning of a Gaussian on one linear measurement (Kalman's update).
+    """
+    offset = points_m - eye_m
+    ray = offset / np.linalg.norm(offset, axis=-1, keepdims=True)
+    # Covariance times the upward axis: what a change of height says about the point.
+    gain = (_ALONG_M**2 - _ACROSS_M**2) * ray * ray[..., 2:] + _ACROSS_M**2 * np.array([0.0, 0.0, 1.0])
+    return np.asarray(points_m - gain / gain[..., 2:] * points_m[..., 2:])
 
 
 def _add_resting(

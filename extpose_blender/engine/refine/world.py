@@ -19,7 +19,6 @@ from ...protocol.flow import LiftedTrack, Track
 from ...protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from ...protocol.motion import Motion
 from .assemble import assemble_motion
-from .contact import find_contacts
 from .figure import Figure, Posed, pose_figure
 from .foot_lock import lock_feet
 from .gravity import Posture, find_up, mean_trunk, read_posture
@@ -38,8 +37,8 @@ from .smoothing import smooth_path, smooth_rotations
 _WORTH_RESIZING = 0.003
 """Factors closer to 1 than this leave a person's shape as it is."""
 
-_SURELY_OFF_M = 0.25
-"""A foot this far from the ground rests on something else, before its depth is set right."""
+_SURELY_OFF_M = 0.20
+"""A resting foot this far from the ground rests on something else."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def to_world(
     camera_T_world = _camera_path(turn @ turns, eye)
     motions = []
     for one, track, person in zip(lifted, tracks, people, strict=True):
-        grounded, contact = _stood(person, wanted)
+        grounded, contact = _stood(person, eye, wanted)
         motions.append(
             assemble_motion(
                 one, track, body, grounded.posed(), grounded.rotvec, grounded.transl(), grounded.betas,
@@ -260,35 +259,41 @@ def _levelled(
 
 def _slid(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Person, np.ndarray]:
     """Moved along the view rays until resting feet rest, and heights (N,) of what then rests."""
-    posed, fps = person.posed(), person.fps
-    seen = legs_seen(posed, person.confidence)
-    if not seen.any():
+    feet, contact = _contacts(person, eye)
+    if not contact.any():
         return person, np.zeros(0)
-    feet = posed.feet()
-    contact = first_contacts(posed, seen, np.array([0.0, 0.0, 1.0]), eye, fps)
-    contact &= np.abs(feet[..., 2]) < _SURELY_OFF_M
-    slide = slide_along_rays(person.root_m, feet, contact, eye, fps, options.foot_lock)
-    feet = feet + slide[:, None]
-    rests = find_contacts(feet, fps) & seen[:, None]
-    return replace(person, root_m=person.root_m + slide), feet[rests, 2]
+    slide = slide_along_rays(person.root_m, feet, contact, eye, person.fps, options.foot_lock)
+    return replace(person, root_m=person.root_m + slide), (feet + slide[:, None])[contact, 2]
 
 
-def _stood(person: _Person, options: WorldOptions) -> tuple[_Person, np.ndarray]:
+def _stood(
+    person: _Person, eye: np.ndarray, options: WorldOptions
+) -> tuple[_Person, np.ndarray]:
     """With resting feet on the ground, and still where that is wanted, and the contacts (T, 4)."""
-    posed, fps = person.posed(), person.fps
-    seen = legs_seen(posed, person.confidence)[:, None]
-    if not seen.any():
-        return person, np.zeros((len(seen), 4), dtype=bool)
-    feet = posed.feet()
-    lift = lift_to_ground(feet, find_contacts(feet, fps) & seen, fps)
+    feet, contact = _contacts(person, eye)
+    if not contact.any():
+        return person, contact
+    lift = lift_to_ground(feet, contact, person.fps)
     person = replace(person, root_m=person.root_m + lift[:, None] * [0.0, 0.0, 1.0])
-    contact = find_contacts(person.posed().feet(), fps) & seen
     if not options.foot_lock:
         return person, contact
     rotmat = rotvec_to_rotmat(person.rotvec)
-    rotmat, transl, contact = lock_feet(person.figure, rotmat, person.transl(), contact, fps)
+    rotmat, transl, contact = lock_feet(
+        person.figure, rotmat, person.transl(), contact, eye, person.fps
+    )
     root = transl + person.figure.rest_m[0]
     return replace(person, rotvec=rotmat_to_rotvec(rotmat), root_m=root), contact
+
+
+def _contacts(person: _Person, eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heels and toes (T, 4, 3) in the world and which of them rest on the ground, (T, 4)."""
+    posed = person.posed()
+    seen = legs_seen(posed, person.confidence)
+    if not seen.any():
+        return np.zeros((len(seen), 4, 3)), np.zeros((len(seen), 4), dtype=bool)
+    feet = posed.feet()
+    contact = first_contacts(posed, seen, np.array([0.0, 0.0, 1.0]), eye, person.fps)
+    return feet, contact & (np.abs(feet[..., 2]) < _SURELY_OFF_M)
 
 
 def _camera_path(world_R_camera: np.ndarray, eye: np.ndarray) -> np.ndarray:
