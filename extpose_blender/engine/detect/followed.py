@@ -25,7 +25,10 @@ _SAME_RADIUS = 1.6
 _REGION_SCALE = 1.25
 _CLOSE_SCALE = 1.1
 _NEAR = 0.8
-STATE_COLUMNS = 2 * 33 + 4 + 3 + 8
+_REST_HZ = 0.01
+_HZ_PER_SPEED = 10.0
+_SPEED_HZ = 1.0
+STATE_COLUMNS = 2 * 33 + 2 + 2 + 4 + 4 + 3 + 2 * 4
 
 
 @dataclass
@@ -35,11 +38,15 @@ class Followed:
     points_px: np.ndarray
     """(33, 2) landmarks where last seen, pixels."""
     hips_px: np.ndarray
-    """(2,) middle of the hips where last seen, pixels."""
+    """(2,) middle of the hips, steadied, pixels."""
     top_px: np.ndarray
-    """(2,) top of the enclosing circle where last seen, pixels."""
-    score: float
-    """Score when last seen."""
+    """(2,) top of the enclosing circle, steadied, pixels."""
+    seen_s: float
+    """Time at which the person was last seen."""
+    raw_px: np.ndarray
+    """(4,) hips and top as the network last gave them, pixels."""
+    speed: np.ndarray = field(default_factory=lambda: np.zeros(4))
+    """(4,) speed of hips and top, steadied, diameters of the circle per second."""
     lost_s: float = np.inf
     """Time at which the person was lost; infinite while followed."""
     next_try_s: float = np.inf
@@ -48,9 +55,10 @@ class Followed:
     """(2, 4) where the left and right hand are in the next picture; size 0 where unknown."""
 
     @classmethod
-    def from_pose(cls, pose: PersonPose) -> Followed:
+    def from_pose(cls, pose: PersonPose, time_s: float) -> Followed:
         """Begin to follow somebody."""
-        return cls(pose.points_px, pose.hips_px, pose.top_px, pose.score)
+        raw = np.concatenate([pose.hips_px, pose.top_px])
+        return cls(pose.points_px, pose.hips_px, pose.top_px, time_s, raw)
 
     @property
     def lost(self) -> bool:
@@ -62,10 +70,25 @@ class Followed:
         """Radius of the circle around the hips that encloses the person, pixels."""
         return float(np.linalg.norm(self.top_px - self.hips_px))
 
-    def see(self, pose: PersonPose) -> None:
-        """Take over where the person is now."""
-        self.points_px, self.score = pose.points_px, pose.score
-        self.hips_px, self.top_px = pose.hips_px, pose.top_px
+    def see(self, pose: PersonPose, time_s: float) -> None:
+        """Take over where the person is now.
+
+        The crop is steadied, not the landmarks: a crop that trembles makes them tremble more. It
+        is a one euro filter (Casiez et al., CHI 2012) with the settings of
+        mediapipe:modules/pose_landmark/pose_landmark_filtering.pbtxt for the same two points.
+        """
+        raw = np.concatenate([pose.hips_px, pose.top_px])
+        if self.lost or time_s <= self.seen_s:
+            fresh = Followed.from_pose(pose, time_s)
+            self.hips_px, self.top_px, self.speed = fresh.hips_px, fresh.top_px, fresh.speed
+        else:
+            elapsed_s = time_s - self.seen_s
+            speed = (raw - self.raw_px) / max(2 * pose.radius_px, 1e-6) / elapsed_s
+            self.speed = self.speed + _follow_share(_SPEED_HZ, elapsed_s) * (speed - self.speed)
+            share = _follow_share(_REST_HZ + _HZ_PER_SPEED * np.abs(self.speed), elapsed_s)
+            before = np.concatenate([self.hips_px, self.top_px])
+            self.hips_px, self.top_px = np.split(before + share * (raw - before), 2)
+        self.points_px, self.raw_px, self.seen_s = pose.points_px, raw, time_s
         self.lost_s = self.next_try_s = np.inf
 
     def jump(self, pose: PersonPose) -> float:
@@ -81,16 +104,24 @@ class Followed:
 
     def as_row(self) -> np.ndarray:
         """(STATE_COLUMNS,) float64 for `from_row`."""
-        times = [self.score, self.lost_s, self.next_try_s]
-        parts = (self.points_px, self.hips_px, self.top_px, times, self.hand_regions)
-        return np.concatenate([np.ravel(part) for part in parts]).astype(float)
+        times = [self.seen_s, self.lost_s, self.next_try_s]
+        parts = (self.points_px, self.hips_px, self.top_px, self.raw_px, self.speed, times)
+        return np.concatenate([np.ravel(part) for part in (*parts, self.hand_regions)])
 
     @classmethod
     def from_row(cls, row: np.ndarray) -> Followed:
         """The person that `as_row` wrote."""
-        points, hips, top, times, hands = np.split(row, [66, 68, 70, 73])
-        score, lost_s, next_try_s = (float(value) for value in times)
-        return cls(points.reshape(33, 2), hips, top, score, lost_s, next_try_s, hands.reshape(2, 4))
+        points, hips, top, raw, speed, times, hands = np.split(row, [66, 68, 70, 74, 78, 81])
+        seen_s, lost_s, next_try_s = (float(value) for value in times)
+        return cls(
+            points.reshape(33, 2), hips, top, seen_s, raw, speed, lost_s, next_try_s,
+            hands.reshape(2, 4),
+        )  # fmt: skip
+
+
+def _follow_share(cutoff_hz: np.ndarray | float, elapsed_s: float) -> np.ndarray:
+    """How much of a new value a low-pass filter takes over."""
+    return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff_hz * elapsed_s)))
 
 
 def person_region(hips_px: np.ndarray, top_px: np.ndarray, closely: bool = False) -> np.ndarray:

@@ -122,7 +122,7 @@ class MediaPipeDetector:
             self._lose(person, frame.time_s)
         for person in self._people:
             if id(person) in poses:
-                person.see(poses[id(person)])
+                person.see(poses[id(person)], frame.time_s)
         return poses
 
     def _look(
@@ -176,7 +176,7 @@ class MediaPipeDetector:
             found = self._confirm(frame, where, poses)
             if found:
                 nearest = min(found, key=person.jump)
-                person.see(nearest)
+                person.see(nearest, frame.time_s)
                 poses[id(person)] = nearest
             person.next_try_s = frame.time_s + _RETRY_S if not found else np.inf
         self._people = [
@@ -190,7 +190,7 @@ class MediaPipeDetector:
             for pose in self._confirm(frame, self._finder.find(frame.image_rgb, view), poses):
                 if len(poses) >= self._max_people:
                     return
-                person = Followed.from_pose(pose)
+                person = Followed.from_pose(pose, frame.time_s)
                 self._people.append(person)
                 poses[id(person)] = pose
                 self._plan.look_closely()

@@ -32,9 +32,7 @@ def find_model(name: str) -> Path:
     """
     spec = importlib.util.find_spec("mediapipe")  # does not import it
     if spec is None or not spec.submodule_search_locations:
-        raise MissingPackage(
-            "Package `mediapipe` is not installed", _INSTALL
-        )
+        raise MissingPackage("Package `mediapipe` is not installed", _INSTALL)
     path = Path(spec.submodule_search_locations[0], "modules", *name.split("/"))
     if not path.is_file():
         raise MissingModel(f"The installed mediapipe has no `modules/{name}`", _INSTALL)

@@ -17,6 +17,8 @@ cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 from extpose_blender.engine.detect import mediapipe as shipped  # noqa: E402
 from extpose_blender.engine.detect import tflite  # noqa: E402
 from extpose_blender.engine.detect.mediapipe import MediaPipeDetector  # noqa: E402
+from extpose_blender.engine.track.build import build_tracks  # noqa: E402
+from extpose_blender.engine.track.sizes import body_heights, body_middles  # noqa: E402
 
 ReadFrames = Callable[..., list[Frame]]
 PARTS = ("keypoints_2d", "hints_3d_m", "score", "hands_2d")
@@ -110,12 +112,21 @@ def test_one_person_is_found_once(
     assert people == [1] * len(people)
 
 
-def test_group_is_found(detector: MediaPipeDetector, read_frames: ReadFrames) -> None:
-    frames = read_frames("group_exercise/video.mp4", 40, step=9)
-    people = [len(found) for found in detector(frames)]
-    assert max(people) == 6
-    assert np.median(people) >= 4
-    assert people[-1] == 6
+def test_group_is_found_and_stays_apart(
+    detector: MediaPipeDetector, read_frames: ReadFrames
+) -> None:
+    frames = read_frames("group_exercise/video.mp4", 96, step=4)
+    height, width = frames[0].image_rgb.shape[:2]
+    found = list(detector(frames))
+    assert np.median([len(people) for people in found]) >= 5
+    assert len(found[-1]) == 6
+    tracks = build_tracks(found, detector.skeleton, 25 / 4, width, height, len(frames))
+    shares = sorted((float(track.seen.mean()) for track in tracks), reverse=True)
+    assert min(shares[:4]) > 0.9 and shares[4] > 0.3 and len(tracks) <= 8
+    for track in tracks[:4]:  # nobody jumps to somebody else
+        middles = body_middles(track.keypoints_2d[track.seen], track.skeleton)
+        size = np.median(body_heights(track.keypoints_2d[track.seen], track.skeleton))
+        assert np.linalg.norm(np.diff(middles, axis=0), axis=1).max() < 0.3 * size
 
 
 def test_no_more_people_than_asked_for(read_frames: ReadFrames) -> None:
