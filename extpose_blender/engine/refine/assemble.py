@@ -67,5 +67,6 @@ def assemble_motion(
         camera_T_world=camera_T_world.astype(np.float32),
         camera_K=lifted.intrinsics.K.astype(np.float32),
         foot_contact=foot_contact,
+        side=body.side,
         meta={**meta, **about},
     )

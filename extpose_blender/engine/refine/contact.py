@@ -26,7 +26,8 @@ class ContactOptions:
     leave_speed_m_s: float = 0.70
     """A point faster than this ends it."""
     tilt_weight: float = 1.7
-    """A heel counts as this many times as high as it is above its own toe, and the other way round: a
+    """A heel counts as this many times as high as it is above its own toe, and the other way round:
+    a
     raised heel is seen better against the toe than against the ground."""
     shortest_s: float = 0.10
     """Contacts shorter than this are dropped, gaps shorter than half of it closed."""

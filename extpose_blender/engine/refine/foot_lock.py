@@ -141,7 +141,9 @@ def _steady(
     shortest: int,
     options: LockOptions,
 ) -> list[tuple[int, int]]:
-    """Parts of one contact's path (N, 3) that stay near one place: the whole, or what is left of it."""
+    """Parts of one contact's path (N, 3) that stay near one place: the whole, or what is left of
+    it.
+    """
     middle = np.median(landed_m, axis=0)
     ray = middle - eye_m
     ray /= np.linalg.norm(ray)

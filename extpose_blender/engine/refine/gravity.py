@@ -25,7 +25,7 @@ _PITCH_SPREAD_DEG = 20.0
 _STANDING_SPREAD_DEG = 7.0
 """How far a straight body leans that stands or walks."""
 _LYING_SPREAD_DEG = 20.0
-_LYING_DOUBT = 3.0
+_LYING_DOUBT = 3.5
 _ON_SIDE_DOUBT = 5.0
 """How much less likely people lie than stand, and on their side than on front or back; natural
 log.
@@ -88,7 +88,7 @@ def read_posture(posed: Posed, confidence: np.ndarray, fps: float) -> Posture | 
         front=posed.rotmat[rows, 0, :, 2],
         straight=straight * _ramp(confidence[np.ix_(rows, limbs)].mean(axis=1), 0.15, 0.4),
         weight=np.maximum(confidence[np.ix_(rows, upper)].mean(axis=1), 1e-3),
-        independent=float(np.clip(2.0 + len(seen) / fps, 2.0, 8.0)),
+        independent=float(np.clip(2.0 + len(seen) / fps, 2.0, 5.0)),
     )
 
 
@@ -141,10 +141,12 @@ def _posture_doubt(up: np.ndarray, posture: Posture) -> np.ndarray:
     lean = np.degrees(np.arccos(np.clip(up @ posture.whole.T, -1.0, 1.0)))  # (U, N)
     bend = np.degrees(np.arccos(np.clip(up @ posture.trunk.T, -1.0, 1.0)))
     tilt = np.degrees(np.arcsin(np.clip(up @ posture.hips.T, -1.0, 1.0)))
-    level = 0.5 * (tilt / _HIPS_SPREAD_DEG) ** 2
+    level = np.minimum(0.5 * (tilt / _HIPS_SPREAD_DEG) ** 2, 6.0)
     stands, sits = _robust(lean, _STANDING_SPREAD_DEG), _robust(bend, _BENT_SPREAD_DEG)
-    upright = posture.straight * stands + (1.0 - posture.straight) * sits + np.minimum(level, 6.0)
-    lies = 0.5 * ((lean - 90.0) / _LYING_SPREAD_DEG) ** 2
+    # Hips say little in a squat: one view confuses their turn with their tilt.
+    upright = posture.straight * (stands + level) + (1.0 - posture.straight) * (sits + 0.1 * level)
+    flat = np.maximum(np.abs(lean - 90.0), np.abs(bend - 90.0))
+    lies = 0.5 * (flat / _LYING_SPREAD_DEG) ** 2
     on_floor = lies < upright
     share = posture.weight / posture.weight.sum()
     on_side = 1.0 - np.abs(up @ posture.front.T)

@@ -87,15 +87,17 @@ def lift_to_ground(feet_m: np.ndarray, contact: np.ndarray, fps: float) -> np.nd
 def onto_ground(points_m: np.ndarray, eye_m: np.ndarray) -> np.ndarray:
     """The likeliest places on the ground (z = 0) of points (..., 3) that one camera saw.
 
-    A point is uncertain by a tenth of a metre along its view ray and by little across it. So where the
-    camera looks down, it slides along the ray; where the ray skims the ground, it drops.
+    A point is uncertain by a tenth of a metre along its view ray and by little across it. So where
+    the camera looks down, it slides along the ray; where the ray skims the ground, it drops.
 
     Source: conditioning of a Gaussian on one linear measurement (Kalman's update).
     """
     offset = points_m - eye_m
     ray = offset / np.linalg.norm(offset, axis=-1, keepdims=True)
     # Covariance times the upward axis: what a change of height says about the point.
-    gain = (_ALONG_M**2 - _ACROSS_M**2) * ray * ray[..., 2:] + _ACROSS_M**2 * np.array([0.0, 0.0, 1.0])
+    gain = (_ALONG_M**2 - _ACROSS_M**2) * ray * ray[..., 2:] + _ACROSS_M**2 * np.array(
+        [0.0, 0.0, 1.0]
+    )
     return np.asarray(points_m - gain / gain[..., 2:] * points_m[..., 2:])
 
 

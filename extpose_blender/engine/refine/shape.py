@@ -24,6 +24,10 @@ class ShapedBody(Protocol):
         """Hash of the body's file."""
 
     @property
+    def side(self) -> str:
+        """`left` or `right` for a hand, empty for a body."""
+
+    @property
     def skin_weights(self) -> np.ndarray:
         """(V, J) skinning weights."""
 

@@ -210,8 +210,9 @@ def _up_and_steps(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Up (3,), and per person the places where feet touched down, in the first row's camera.
 
-    Contacts need a rough up, a good up needs contacts. So the first contacts are those under either of two
-    guesses: what poses and camera make likely, and that people are upright however the camera is held.
+    Contacts need a rough up, a good up needs contacts. So the first contacts are those under either
+    of two guesses: what poses and camera make likely, and that people are upright however the
+    camera is held.
     """
     both = list(zip(people, posed, strict=True))
     guesses = [find_up(postures, [])]
@@ -250,7 +251,9 @@ def _resized(person: _Person, body: ShapedBody, factor: float) -> _Person:
 def _levelled(
     people: list[_Person], eye: np.ndarray, options: WorldOptions
 ) -> tuple[list[_Person], np.ndarray]:
-    """People slid along the view rays, then everything with the camera moved so that the ground is at 0."""
+    """People slid along the view rays, then everything with the camera moved so that the ground is
+    at 0.
+    """
     slid = [_slid(person, eye, options) for person in people]
     heights = np.concatenate([rests for _, rests in slid])
     rise = np.array([0.0, 0.0, -float(np.median(heights)) if len(heights) else 0.0])
@@ -266,9 +269,7 @@ def _slid(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Per
     return replace(person, root_m=person.root_m + slide), (feet + slide[:, None])[contact, 2]
 
 
-def _stood(
-    person: _Person, eye: np.ndarray, options: WorldOptions
-) -> tuple[_Person, np.ndarray]:
+def _stood(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Person, np.ndarray]:
     """With resting feet on the ground, and still where that is wanted, and the contacts (T, 4)."""
     feet, contact = _contacts(person, eye)
     if not contact.any():

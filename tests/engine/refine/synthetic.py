@@ -45,12 +45,12 @@ class MadeUpBody:
     model_type = "smplh"
     body_id = "made-up"
     sha256 = "0" * 64
+    side = ""
 
     def __init__(self, rest_m: np.ndarray) -> None:
         self._rest = rest_m
         self._vertices, rides_on = _boxes(rest_m)
         self.skin_weights = np.eye(len(rest_m))[rides_on]
-        self.weights = self.skin_weights
 
     def joints_rest(self, betas: np.ndarray) -> np.ndarray:
         return self._shaped(self._rest, betas)
