@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import bpy
 import numpy as np
 
 from .action import set_keys
-from .compat import new_action
+from .compat import new_action, reads_video_rotation
 from .timing import ClipTiming, source_pictures
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr"}
@@ -54,7 +55,11 @@ def open_footage(path: Path) -> Footage | None:
 
 
 def show_behind(
-    camera: bpy.types.Object, footage: Footage, timing: ClipTiming, size: tuple[int, int]
+    camera: bpy.types.Object,
+    footage: Footage,
+    timing: ClipTiming,
+    size: tuple[int, int],
+    rotation_deg: int,
 ) -> None:
     """Show footage behind a camera, the picture of every row at the row's frame.
 
@@ -63,6 +68,7 @@ def show_behind(
         footage: What to show.
         timing: Where the clip's rows lie in the scene.
         size: Width and height of the upright source picture that the camera is made for, pixels.
+        rotation_deg: Clockwise rotation that the file asks for: 0, 90, 180 or 270.
     """
     data = camera.data
     data.show_background_images = True
@@ -71,7 +77,7 @@ def show_behind(
     background.image = footage.image
     background.alpha = 1.0
     background.display_depth = "BACK"
-    background.frame_method = "STRETCH" if _same_way_up(footage, size) else "FIT"
+    _turn_upright(background, footage, size, rotation_deg)
     frames = timing.whole_frames
     user = background.image_user
     user.frame_start = timing.frame_start
@@ -97,8 +103,29 @@ def _offsets(footage: Footage, timing: ClipTiming) -> np.ndarray:
     return shown - (timing.whole_frames - timing.frame_start + 1)
 
 
-def _same_way_up(footage: Footage, size: tuple[int, int]) -> bool:
-    return (footage.width > footage.height) == (size[0] > size[1])
+def _turn_upright(
+    background: bpy.types.CameraBackgroundImage,
+    footage: Footage,
+    size: tuple[int, int],
+    rotation_deg: int,
+) -> None:
+    """Fill the camera's frame with the picture, turned by hand where this Blender does not turn it."""
+    background.frame_method = "STRETCH"
+    if _is_upright(footage, size, rotation_deg):
+        return
+    background.rotation = math.radians(rotation_deg)
+    if rotation_deg % 180:
+        # Fitted lying into an upright frame, or the other way round: too small by the aspect.
+        background.frame_method = "FIT"
+        background.scale = max(size) / min(size)
+
+
+def _is_upright(footage: Footage, size: tuple[int, int], rotation_deg: int) -> bool:
+    if footage.nominal_fps is None or not rotation_deg:
+        return True
+    if rotation_deg % 180 and footage.width != footage.height:
+        return (footage.width > footage.height) == (size[0] > size[1])
+    return reads_video_rotation()
 
 
 def _nominal_fps(path: Path) -> float | None:

@@ -74,6 +74,7 @@ def build_clip(
     *,
     frame_start: int,
     scene_fps: float,
+    rotation_deg: int = 0,
 ) -> BuiltClip:
     """Add a clip to the context's scene.
 
@@ -86,6 +87,7 @@ def build_clip(
         video: The source, for the camera's background; `None`, or a file that Blender cannot read: none.
         frame_start: Scene frame of the clip's first row.
         scene_fps: Frames per second of the scene.
+        rotation_deg: Clockwise rotation that the video's metadata asks for; old Blenders ignore it.
 
     Raises:
         BadMotionFile: A motion and its body do not belong together.
@@ -98,7 +100,7 @@ def build_clip(
     size = picture_size(footage, people[0].motion.camera_K)
     camera = _build_camera(collection, clip_name, people, timing, size)
     if footage is not None:
-        show_behind(camera, footage, timing, size)
+        show_behind(camera, footage, timing, size, rotation_deg)
     return BuiltClip(collection, built, camera, timing, size, footage is not None)
 
 

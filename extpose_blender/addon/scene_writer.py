@@ -2,11 +2,12 @@
 
 The request is JSON:
 
-    {"clip": name, "video": path or null,
+    {"clip": name, "video": path or null, "rotation_deg": 0,
      "people": [{"motion": path, "body": path}, ...],
      "outputs": [{"format": "fbx", "path": path, "people": [0]}, ...]}
 
-`people` of an output are numbers of the list above; without it, everybody. The answer is the messages of
+`people` of an output are numbers of the list above; without it, everybody. `rotation_deg` is the clockwise
+turn that the video's metadata asks for (0 when absent). The answer is the messages of
 `protocol/messages.py` on stdout: Hello, Progress per file, then Done or Failed. All else goes to stderr.
 """
 
@@ -16,13 +17,19 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from ..protocol.errors import ExtPoseError, InputError, UsageError, WorkerFailed
 from ..protocol.files import read_json
 from ..protocol.messages import PROTOCOL_VERSION, Done, Failed, Hello, Message, Progress, Warned
+from .clip_files import read_people
+from .exporters import export_clip
+from .scene import BuiltClip, build_clip, set_up_new_file
 
 Send = Callable[[Message], None]
 FRAME_START = 1
@@ -31,7 +38,7 @@ FRAME_START = 1
 def main(arguments: list[str]) -> int:
     """Write what the request named on the command line asks for. Returns the exit code."""
     send = _private_stdout()
-    send(Hello(PROTOCOL_VERSION, _version()))
+    send(Hello(PROTOCOL_VERSION, f"Blender {bpy.app.version_string}"))
     try:
         if len(arguments) != 1:
             raise UsageError("The scene writer takes one argument: the path of a request")
@@ -59,7 +66,12 @@ def write_request(request: dict[str, Any], send: Send) -> list[str]:
         everybody = list(range(len(request["people"])))
         outputs = [(str(o["format"]), Path(o["path"]), o.get("people")) for o in request["outputs"]]
         files = [(Path(person["motion"]), Path(person["body"])) for person in request["people"]]
-        clip_name, video = str(request["clip"]), request.get("video")
+        video = request.get("video")
+        source = _Source(
+            str(request["clip"]),
+            Path(video) if video else None,
+            int(request.get("rotation_deg", 0)),
+        )
         groups = [list(everybody if who is None else who) for _, _, who in outputs]
         if not files or any(not who or not set(who) <= set(everybody) for who in groups):
             raise ValueError("every output needs people of the list")
@@ -68,47 +80,49 @@ def write_request(request: dict[str, Any], send: Send) -> list[str]:
     done = 0
     for who, part in groupby(zip(groups, outputs, strict=True), key=lambda pair: pair[0]):
         chosen = [files[i] for i in who]
-        clip = _new_file(clip_name, chosen, len(files) == 1, Path(video) if video else None, send)
+        clip = _new_file(source, chosen, len(files) == 1, send)
         for _, (kind, path, _) in part:
-            from .exporters import export_clip
-
             export_clip(clip, kind, path)
             done += 1
             send(Progress("export", done, len(outputs)))
     return [str(path) for _, path, _ in outputs]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where a motion comes from."""
+
+    clip_name: str
+    video: Path | None
+    rotation_deg: int
+
+
 def _new_file(
-    clip_name: str, files: list[tuple[Path, Path]], alone: bool, video: Path | None, send: Send
-) -> Any:
-    """An empty file with the clip in it. Returns a `BuiltClip`."""
-    import bpy
-
-    from .clip_files import read_people
-    from .scene import build_clip, set_up_new_file
-
-    people = read_people(clip_name, files, alone)
+    source: _Source, files: list[tuple[Path, Path]], alone: bool, send: Send
+) -> BuiltClip:
+    """An empty file with the clip in it."""
+    people = read_people(source.clip_name, files, alone)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     rate = people[0].motion.mocap_framerate
     clip = build_clip(
-        bpy.context, clip_name, people, video, frame_start=FRAME_START, scene_fps=rate
+        bpy.context,
+        source.clip_name,
+        people,
+        source.video,
+        frame_start=FRAME_START,
+        scene_fps=rate,
+        rotation_deg=source.rotation_deg,
     )
     set_up_new_file(bpy.context.scene, clip, rate)
-    if video is not None and not clip.has_video:
+    if source.video is not None and not clip.has_video:
         send(
             Warned(
                 "no-background",
-                f"Blender cannot show `{video}` behind the camera",
+                f"Blender cannot show `{source.video}` behind the camera",
                 "The motion is complete; choose another background in the camera's settings",
             )
         )
     return clip
-
-
-def _version() -> str:
-    import bpy
-
-    return f"Blender {bpy.app.version_string}"
 
 
 def _private_stdout() -> Send:

@@ -47,7 +47,9 @@ def joint_at_rest(name: str) -> np.ndarray:
     return at * (1 if side == "left" else -1, 1, 1)
 
 
-def make_body(model: str = "smplh", shift_m: tuple[float, float, float] = (0, 0, 0)) -> BodyGeometry:
+def make_body(
+    model: str = "smplh", shift_m: tuple[float, float, float] = (0, 0, 0)
+) -> BodyGeometry:
     """A body of boxes, one along each bone, each corner moved by two joints."""
     skeleton = MODEL_SKELETONS[model]
     parents = np.array(skeleton.parents, np.int32)
@@ -111,7 +113,9 @@ def make_motion(
     names = MODEL_SKELETONS[model].joint_names
     t = np.arange(frames) / max(fps, 1)
     speed, phase = rng.uniform(0.5, 3, (2, len(names), 3))
-    rotvec = wild * 0.9 * np.sin(speed * t[:, None, None] * 2 + phase) * rng.uniform(-1, 1, phase.shape)
+    rotvec = (
+        wild * 0.9 * np.sin(speed * t[:, None, None] * 2 + phase) * rng.uniform(-1, 1, phase.shape)
+    )
     heading = rotvec_to_rotmat(np.stack([np.sin(t), 0.5 * np.cos(2 * t), 4 * t], -1) * wild)
     rotvec[:, 0] = rotmat_to_rotvec(heading @ Z_UP_R_Y_UP)
     trans = np.stack([2 * np.sin(t), -1 + 0.8 * t, 1.2 + 0.3 * np.sin(5 * t)], -1)
@@ -191,5 +195,9 @@ def _box(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 _BOX_FACES = np.array(
     [(0, 1, 2), (0, 2, 3), (4, 6, 5), (4, 7, 6)]
-    + [f for i in range(4) for f in ((i, i + 4, (i + 1) % 4 + 4), (i, (i + 1) % 4 + 4, (i + 1) % 4))]
+    + [
+        f
+        for i in range(4)
+        for f in ((i, i + 4, (i + 1) % 4 + 4), (i, (i + 1) % 4 + 4, (i + 1) % 4))
+    ]
 )

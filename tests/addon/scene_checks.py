@@ -21,7 +21,10 @@ def empty_file() -> None:
 
 
 def new_clip(
-    people: Sequence[Person], video: Path | None = None, name: str = "clip", rate: float | None = None
+    people: Sequence[Person],
+    video: Path | None = None,
+    name: str = "clip",
+    rate: float | None = None,
 ) -> BuiltClip:
     """A file that holds one clip and nothing else."""
     empty_file()
@@ -76,7 +79,9 @@ def worst_projection_px(clip: BuiltClip, motion: Motion) -> float:
     for row, frame in enumerate(clip.timing.scene_frames(motion).astype(int).tolist()):
         scene.frame_set(frame)
         for joint in range(0, len(motion.joint_names), 5):
-            seen = world_to_camera_view(scene, clip.camera, Vector(motion.joints[row, joint].tolist()))
+            seen = world_to_camera_view(
+                scene, clip.camera, Vector(motion.joints[row, joint].tolist())
+            )
             found = np.array([seen.x * width, (1 - seen.y) * height])
             worst = max(worst, float(np.abs(found - wanted[row, joint]).max()))
     return worst

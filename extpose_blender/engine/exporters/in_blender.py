@@ -16,7 +16,9 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -60,8 +62,8 @@ def write_with_blender(
     with tempfile.TemporaryDirectory(prefix="extpose-") as folder:
         path = Path(folder) / "request.json"
         write_json(path, request)
-        with _running([*command, str(path)]) as process:
-            _relay(process, on_message, cancelled)
+        with _running([*command, str(path)]) as child:
+            _relay(child, on_message, cancelled)
 
 
 def blender_command(blender: str | None) -> list[str]:
@@ -94,10 +96,21 @@ def _split(command: str) -> list[str]:
     return [word.strip('"') for word in words] if os.name == "nt" else words
 
 
+@dataclass
+class _Child:
+    """A process whose two pipes are drained, so that it can never wait for us."""
+
+    process: subprocess.Popen[str]
+    lines: queue.Queue[str | None]
+    """Lines of stdout, then `None`."""
+    last_words: deque[str]
+    """The end of stderr."""
+    readers: list[threading.Thread]
+
+
 @contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def _running(command: list[str]) -> Iterator[_Child]:
     """A process that has ended when the block has."""
-    flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     try:
         process = subprocess.Popen(
             command,
@@ -107,17 +120,29 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             text=True,
             encoding="utf-8",
             errors="replace",
-            creationflags=flags,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except OSError as error:
         raise MissingPackage(
             f"`{command[0]}` cannot be started: {error.strerror or error}",
             "Name a Blender that works with `--blender`",
         ) from error
+    assert process.stdout is not None and process.stderr is not None
+    child = _Child(process, queue.Queue(), deque(maxlen=_LAST_WORDS), [])
+    say_end = partial(child.lines.put, None)
+    for stream, take, at_end in (
+        (process.stdout, child.lines.put, say_end),
+        (process.stderr, child.last_words.append, lambda: None),
+    ):
+        reader = threading.Thread(target=_read_lines, args=(stream, take, at_end), daemon=True)
+        reader.start()
+        child.readers.append(reader)
     try:
-        yield process
+        yield child
     finally:
         _end(process)
+        for reader in child.readers:
+            reader.join(_STOP_S)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -132,34 +157,24 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _relay(
-    process: subprocess.Popen[str],
-    on_message: Callable[[Message], None],
-    cancelled: Callable[[], bool],
+    child: _Child, on_message: Callable[[Message], None], cancelled: Callable[[], bool]
 ) -> None:
-    lines: queue.Queue[str | None] = queue.Queue()
-    last_words: deque[str] = deque(maxlen=_LAST_WORDS)
-    readers = [
-        threading.Thread(target=_read_lines, args=(process.stdout, lines.put, True), daemon=True),
-        threading.Thread(
-            target=_read_lines, args=(process.stderr, last_words.append, False), daemon=True
-        ),
-    ]
-    for reader in readers:
-        reader.start()
     try:
-        last = _last_message(lines, on_message, cancelled)
-    except ExtPoseError:
-        process.terminate()
+        last = _last_message(child.lines, on_message, cancelled)
+    except BaseException:
+        child.process.terminate()
         raise
     if isinstance(last, Done):
         return
     if isinstance(last, Failed):
         raise _error_from(last)
-    readers[1].join(_STOP_S)
-    code = process.poll()
-    said = " | ".join(word.strip() for word in list(last_words)[-3:] if word.strip())
+    child.readers[1].join(_STOP_S)
+    with suppress(subprocess.TimeoutExpired):
+        child.process.wait(_STOP_S)
+    said = " | ".join(word.strip()[-200:] for word in list(child.last_words)[-3:] if word.strip())
     raise WorkerFailed(
-        f"Blender ended with code {code} and no last message" + (f": {said}" if said else ""),
+        f"Blender ended with code {child.process.returncode} and no last message"
+        + (f": {said}" if said else ""),
         "Try the `bpy` wheel by leaving out `--blender`, or another Blender",
     )
 
@@ -189,20 +204,20 @@ def _last_message(
             on_message(message)
 
 
-def _read_lines(stream: IO[str], take: Callable[[str | None], None], say_end: bool) -> None:
-    try:
+def _read_lines(stream: IO[str], take: Callable[[str], None], at_end: Callable[[], None]) -> None:
+    with stream:
         for line in stream:
             take(line)
-    except ValueError:
-        pass  # The stream was closed because the process was ended.
-    finally:
-        if say_end:
-            take(None)
+    at_end()
 
 
 def _error_from(message: Failed) -> ExtPoseError:
     """The error that a process reported, as the same class."""
     for value in vars(errors).values():
-        if isinstance(value, type) and issubclass(value, ExtPoseError) and value.code == message.code:
+        if (
+            isinstance(value, type)
+            and issubclass(value, ExtPoseError)
+            and value.code == message.code
+        ):
             return value(message.message, message.hint)
     return WorkerFailed(message.message, message.hint)
