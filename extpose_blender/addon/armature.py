@@ -37,7 +37,7 @@ def build_armature(
 
 
 def bone_axes(armature: bpy.types.Object, names: tuple[str, ...]) -> np.ndarray:
-    """(J, 4, 4) float64: bones at rest in the armature's space, exactly as Blender has rounded them."""
+    """(J, 4, 4) float64: bones at rest in the armature's space, as Blender has rounded them."""
     bones = armature.data.bones
     return np.array([bones[name].matrix_local for name in names], np.float64)
 

@@ -93,7 +93,7 @@ def show_behind(
 
 
 def _offsets(footage: Footage, timing: ClipTiming) -> np.ndarray:
-    """(N,) what turns Blender's count from `frame_start` into the wanted picture, per scene frame."""
+    """(N,) what turns Blender's count of each scene frame into the wanted picture."""
     picture = source_pictures(timing, footage.nominal_fps)
     if footage.numbers:
         numbers = np.asarray(footage.numbers)
@@ -109,7 +109,7 @@ def _turn_upright(
     size: tuple[int, int],
     rotation_deg: int,
 ) -> None:
-    """Fill the camera's frame with the picture, turned by hand where this Blender does not turn it."""
+    """Fill the camera's frame with the picture, turned here where Blender does not turn it."""
     background.frame_method = "STRETCH"
     if _is_upright(footage, size, rotation_deg):
         return

@@ -27,7 +27,7 @@ class Lens:
     shift_y: float
     """Principal point, in picture widths below the middle."""
     pixel_aspect: tuple[float, float]
-    """Width and height of a pixel, the smaller one 1: other than square when K has two focal lengths."""
+    """Width and height of a pixel, the smaller one 1: not square when K has two focal lengths."""
 
 
 def lens_from_K(K: np.ndarray, width: int, height: int) -> Lens:

@@ -50,10 +50,10 @@ def principled_node(material: bpy.types.Material) -> bpy.types.Node:
 
 
 def can_write_usd() -> bool:
-    """Whether this build has USD: the official ones and the wheel do, some Linux distributions' do not."""
+    """Whether this build has USD: the official ones and the wheel do, Debian's do not."""
     return bool(bpy.app.build_options.usd)
 
 
 def reads_video_rotation() -> bool:
-    """Whether a phone's video is shown upright by itself, as its metadata asks: 4.3 does not, 5.0 does."""
+    """Whether a phone's video is turned as its metadata asks: 4.3 does not, 5.0 does."""
     return bpy.app.version >= (4, 4, 0)

@@ -46,10 +46,10 @@ class EXTPOSE_OT_import_motion(bpy.types.Operator, ImportHelper):
 
 
 def import_motions(context: bpy.types.Context, motions: list[Path]) -> bpy.types.Collection:
-    """Add the people of one clip to the context's scene, which keeps its frames, rate and resolution.
+    """Add the people of one clip to a scene, which keeps its frames, rate and resolution.
 
     Args:
-        context: In Object mode.
+        context: In Object mode; its scene gets the clip.
         motions: `person_N.npz` files of one capture.
 
     Returns:

@@ -1,9 +1,10 @@
 """From a motion to the values of an armature's channels: pure numpy, no Blender.
 
-A bone's channel says how it has turned from its rest within its parent, in its own axes. With `B` the
-bone's axes at rest and `R` the joint's rotation in a frame that is parallel to the armature's, the channel is
-Bᵀ R B. The root carries the motion: its location is where its joint is, away from where it rests, in the
-root bone's own axes, and its rotation takes in the turn from Y up to Z up that `poses` of a motion holds.
+A bone's channel says how it has turned from its rest within its parent, in its own axes. With `B`
+the bone's axes at rest and `R` the joint's rotation in a frame that is parallel to the armature's,
+the channel is Bᵀ R B. The root carries the motion: its location is where its joint is, away from
+where it rests, in the root bone's own axes, and its rotation takes in the turn from Y up to Z up
+that `poses` of a motion holds.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def moved_joints(motion: Motion, body: BodyGeometry) -> list[tuple[int, int]]:
     """
     if motion.body_id != body.body_id:
         raise BadMotionFile(
-            f"The motion was made with the body `{motion.body_id}`, the geometry is of `{body.body_id}`",
+            f"The motion was made with the body `{motion.body_id}`, not with `{body.body_id}`",
             "Choose the `body_N.npz` that was written beside the motion",
         )
     names = MODEL_SKELETONS[motion.surface_model_type].joint_names

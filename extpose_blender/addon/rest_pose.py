@@ -1,8 +1,9 @@
 """Where the bones of a body lie at rest: pure numpy, no Blender.
 
-The rest pose is the body's own T-pose, Z up and facing -Y, standing on the ground with the pelvis above the
-origin. A bone points along its limb: to the joint that continues it. Leaves go on in their parent's
-direction as far as the mesh that they move; a head points up, toes lie level, jaw and eyes look forward.
+The rest pose is the body's own T-pose, Z up and facing -Y, standing on the ground with the pelvis
+above the origin. A bone points along its limb: to the joint that continues it. Leaves go on in
+their parent's direction as far as the mesh that they move; a head points up, toes lie level, jaw
+and eyes look forward.
 
 Rolls: +X of every bone is the axis about which its joint bends, so that
 
@@ -11,7 +12,8 @@ Rolls: +X of every bone is the axis about which its joint bends, so that
     collars and arms     +Z is forward, a turn about X bends the elbow
     hands and fingers    +Z leaves the palm, a turn about X closes the hand
 
-Left and right are mirror images with the same sign of the turn about X, as Blender's "paste flipped" wants.
+Left and right are mirror images with the same sign of the turn about X, as Blender's "paste
+flipped" wants.
 """
 
 from __future__ import annotations
@@ -117,7 +119,7 @@ def bone_z_axis(name: str, span: np.ndarray) -> np.ndarray:
 
 
 def _part(name: str) -> str:
-    """A joint's name without side and number: `left_index2` is `index`, `left_eye_smplhf` is `eye`."""
+    """A name without side and number: `left_index2` is `index`, `left_eye_smplhf` is `eye`."""
     bare = name.removeprefix("left_").removeprefix("right_").removesuffix("_smplhf")
     return bare.rstrip("0123456789")
 

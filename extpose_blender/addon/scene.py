@@ -84,7 +84,8 @@ def build_clip(
         context: Its scene and view layer get the clip.
         clip_name: Name for collection and camera; Blender may add a number.
         people: At least one. They share the camera of the first.
-        video: The source, for the camera's background; `None`, or a file that Blender cannot read: none.
+        video: The source, for the camera's background. There is none when this is `None` or a file
+            that Blender cannot read.
         frame_start: Scene frame of the clip's first row.
         scene_fps: Frames per second of the scene.
         rotation_deg: Clockwise rotation that the video's metadata asks for; old Blenders ignore it.

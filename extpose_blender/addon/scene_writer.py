@@ -6,9 +6,10 @@ The request is JSON:
      "people": [{"motion": path, "body": path}, ...],
      "outputs": [{"format": "fbx", "path": path, "people": [0]}, ...]}
 
-`people` of an output are numbers of the list above; without it, everybody. `rotation_deg` is the clockwise
-turn that the video's metadata asks for (0 when absent). The answer is the messages of
-`protocol/messages.py` on stdout: Hello, Progress per file, then Done or Failed. All else goes to stderr.
+`people` of an output are numbers of the list above; without it, everybody. `rotation_deg` is the
+clockwise turn that the video's metadata asks for (0 when absent). The answer is the messages of
+`protocol/messages.py` on stdout: Hello, Progress per file, then Done or Failed. All else goes to
+stderr.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When things happen: rows of a motion, frames of a scene, pictures of a video. Pure numpy, no Blender."""
+"""When things happen: rows of a motion, frames of a scene, pictures of a video. No Blender."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def source_pictures(timing: ClipTiming, nominal_fps: float | None) -> np.ndarray
 
     Args:
         timing: The clip in the scene.
-        nominal_fps: Rate at which Blender counts the movie's frames; it repeats pictures of a file with
-            a variable rate, so that frame k shows time k / rate. `None` counts pictures themselves, as an
-            image sequence does.
+        nominal_fps: Rate at which Blender counts the movie's frames; it repeats pictures of a file
+            with a variable rate, so that frame k shows time k / rate. `None` counts the pictures
+            themselves, as an image sequence does.
     """
     rows = timing.rows_at(timing.whole_frames)
     if nominal_fps is None:

@@ -1,10 +1,10 @@
 """Starts the scene writer, in the `bpy` wheel or in any Blender.
 
     python write_scene.py REQUEST.json
-    blender --background --factory-startup --python-exit-code 1 --python write_scene.py -- REQUEST.json
+    blender --background --factory-startup --python write_scene.py -- REQUEST.json
 
-The package's parent folder goes last on the path, so nothing else that lies there can shadow a library,
-and this file's own folder, which Python puts first, comes off it.
+The package's parent folder goes last on the path, so nothing else that lies there can shadow a
+library, and this file's own folder, which Python puts first, comes off it.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Makes bodies and motions of known truth for the tests, in numpy: an independent forward kinematics."""
+"""Makes bodies and motions of known truth for the tests, with forward kinematics of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from extpose_blender.protocol.geometry import (
 from extpose_blender.protocol.motion import Motion, write_motion
 from extpose_blender.protocol.skeletons import COCO_17, MODEL_SKELETONS
 
-# Joints of an adult in SMPL's rest frame (Y up, facing +Z, left at +X); the left side, mirrored below.
+# Joints of an adult in SMPL's rest frame (Y up, facing +Z, left at +X); the right side mirrors it.
 _MIDDLE = {
     "pelvis": (0, 0.95, 0), "spine1": (0, 1.06, -0.03), "spine2": (0, 1.19, -0.03),
     "spine3": (0, 1.25, 0.0), "neck": (0, 1.46, -0.03), "head": (0, 1.54, 0.02),

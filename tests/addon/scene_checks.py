@@ -28,7 +28,7 @@ def new_clip(
 ) -> BuiltClip:
     """A file that holds one clip and nothing else."""
     empty_file()
-    rate = rate or people[0].motion.mocap_framerate
+    rate = people[0].motion.mocap_framerate
     clip = build_clip(bpy.context, name, people, video, frame_start=1, scene_fps=rate)
     set_up_new_file(bpy.context.scene, clip, rate)
     return clip

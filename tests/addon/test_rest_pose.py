@@ -1,4 +1,4 @@
-"""Bones at rest: along their limbs, rolled so that one axis bends, left and right as mirror images."""
+"""Bones at rest: along their limbs, rolled so that one axis bends, left and right mirrored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from extpose_blender.addon.rest_pose import rest_pose, to_z_up
 from extpose_blender.protocol.geometry import rotvec_to_rotmat
+from extpose_blender.protocol.skeletons import MANO_16
 from tests.addon.made_motion import make_body
 
 MODELS = ("smpl", "smplh", "smplx", "mano")
@@ -88,11 +89,8 @@ def test_joints_at_one_place_still_give_bones():
 
 def _hand():
     whole = make_body("smplh")
-    keep = [whole.joint_names.index("left_wrist")]
-    keep += [
-        i for i, n in enumerate(whole.joint_names) if n.startswith("left_") and n[-1].isdigit()
-    ]
-    mano = make_mano_parents()
+    fingers = [n for n in whole.joint_names if n.startswith("left_") and n[-1].isdigit()]
+    keep = [whole.joint_names.index(name) for name in ("left_wrist", *fingers)]
     return type(whole)(
         "hand",
         "mano",
@@ -101,12 +99,6 @@ def _hand():
         np.zeros((len(whole.rest_vertices_m), 1), np.int16),
         np.ones((len(whole.rest_vertices_m), 1), np.float32),
         whole.rest_joints_m[keep],
-        mano[0],
-        mano[1],
+        MANO_16.joint_names,
+        np.array(MANO_16.parents, np.int32),
     )
-
-
-def make_mano_parents():
-    from extpose_blender.protocol.skeletons import MANO_16
-
-    return MANO_16.joint_names, np.array(MANO_16.parents, np.int32)

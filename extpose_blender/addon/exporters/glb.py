@@ -11,7 +11,7 @@ from .selection import characters_selected
 
 
 def write_glb(clip: BuiltClip, path: Path) -> None:
-    """Write armatures and meshes with their motion, sampled at every frame. Times as in the scene."""
+    """Write armatures and meshes with their motion at every frame. Times as in the scene."""
     with characters_selected(clip):
         bpy.ops.export_scene.gltf(
             filepath=str(path),

@@ -21,7 +21,7 @@ def write_usd(clip: BuiltClip, path: Path) -> None:
     if not can_write_usd():
         raise MissingPackage(
             f"This build of Blender {bpy.app.version_string} cannot write .usd",
-            "Use the `bpy` wheel (leave out `--blender`) or a build from blender.org, or export glb",
+            "Use the `bpy` wheel (leave out `--blender`), a build from blender.org, or glb",
         )
     with characters_selected(clip):
         bpy.ops.wm.usd_export(

@@ -1,7 +1,7 @@
-"""Has a process of its own write what needs Blender: the `bpy` wheel, or the Blender that the user named.
+"""Has a process of its own write what needs Blender: the `bpy` wheel, or a Blender that is named.
 
-torch and bpy never share a process. The process is `addon/write_scene.py`; it answers with the messages
-of `protocol/messages.py`.
+torch and bpy never share a process. The process is `addon/write_scene.py`; it answers with the
+messages of `protocol/messages.py`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def write_with_blender(
 
     Args:
         request: What to write, as `addon/scene_writer.py` describes it. Paths are absolute.
-        blender: Command line of a Blender, split as a shell splits; `None` takes the `bpy` wheel, or
-            else a `blender` on the path.
+        blender: Command line of a Blender, split as a shell splits; `None` takes the `bpy` wheel,
+            or else a `blender` on the path.
         on_message: Gets progress and warnings.
         cancelled: Asked ten times a second; when true, the process is ended.
 
@@ -147,13 +147,15 @@ def _running(command: list[str]) -> Iterator[_Child]:
 
 def _end(process: subprocess.Popen[str]) -> None:
     """Give a process a moment to end by itself, then end it."""
-    for stop in (lambda: None, process.terminate, process.kill):
-        stop()
-        try:
-            process.wait(_STOP_S)
-            return
-        except subprocess.TimeoutExpired:
-            continue
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+        return
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+        return
+    process.kill()
+    process.wait()
 
 
 def _relay(
