@@ -15,7 +15,7 @@ from .smoothing import whittaker
 _WANDER_HZ = 1.5
 _WANDER_M = 0.05
 """How fast and how far a solved depth wanders."""
-_TRUST = 0.015
+_TRUST = 0.01
 """How far the solved depth may be off over long times, as a share of it."""
 _TRUST_S = 0.5
 """Errors of depth closer together than this are one and the same error."""
@@ -27,7 +27,7 @@ _CREEP_M = 0.08
 _ALONG_M, _ACROSS_M = 0.10, 0.015
 """How well the place of a foot is known along its view ray and across it."""
 _LIFT_HZ = 2.0
-_HIGHEST_LIFT_M = 0.015
+_HIGHEST_LIFT_M = 0.012
 """How fast and how far a body is moved straight up or down to meet the ground in the end."""
 
 
