@@ -23,6 +23,9 @@ _SEARCH_SCALE = 2.7
 _FOLLOW_SCALE = 2.0
 _SHIFT_UP = 0.1
 _MIN_SCORE = 0.5
+_MIDDLE_KNUCKLE = 9
+_FOREARM_PER_PALM = 2.6
+_WRIST_REACH = 0.4
 _SMALLEST_SEARCH = 0.35
 _FOLLOW_REACH = 0.5
 _FOLLOW_SIZES = 1.8
@@ -72,7 +75,7 @@ class HandLandmarker:
         regions = [previous, placed] if _agree(previous, placed) else [placed]
         for region in regions:
             hand = self._landmarks(image_rgb, region)
-            if hand.score >= _MIN_SCORE:
+            if hand.score >= _MIN_SCORE and _belongs(hand, arm_px):
                 return hand
         return None
 
@@ -102,6 +105,14 @@ def _search_region(arm_px: np.ndarray) -> np.ndarray:
     forearm = float(np.linalg.norm(wrist - elbow))
     region[2] = max(region[2], _SEARCH_SCALE * _SMALLEST_SEARCH * forearm, 1.0)
     return region
+
+
+def _belongs(hand: HandPose, arm_px: np.ndarray) -> bool:
+    """Whether a hand hangs on this arm: beside another hand the crop may show that one."""
+    elbow, wrist = arm_px[:2]
+    palm = float(np.linalg.norm(hand.points_px[_MIDDLE_KNUCKLE] - hand.points_px[_WRIST]))
+    reach = max(float(np.linalg.norm(wrist - elbow)), _FOREARM_PER_PALM * palm)
+    return bool(np.linalg.norm(hand.points_px[_WRIST] - wrist) < _WRIST_REACH * reach)
 
 
 def _agree(previous: np.ndarray, placed: np.ndarray) -> bool:

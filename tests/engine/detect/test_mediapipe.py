@@ -59,15 +59,15 @@ def detector() -> Iterator[MediaPipeDetector]:
 
 
 def test_resumed_run_equals_the_undisturbed_one(read_frames: ReadFrames) -> None:
-    frames = read_frames("group_exercise/video.mp4", 24, step=3)
+    frames = read_frames("group_exercise/video.mp4", 12, step=3)
     frames = [Frame(i, frames[i // 2].frame_index, f.time_s, frames[i // 2].image_rgb)
               for i, f in enumerate(frames)]  # fmt: skip
     whole = list(MediaPipeDetector(hands=True)(frames))
     first = MediaPipeDetector(hands=True)
-    parts = list(first(frames[:9]))  # in the middle of a repeated picture
+    parts = list(first(frames[:5]))  # in the middle of a repeated picture
     second = MediaPipeDetector(hands=True)
     second.restore({name: np.array(array) for name, array in first.state().items()})
-    parts += list(second(frames[9:]))
+    parts += list(second(frames[5:]))
     assert [p.row for p in parts] == list(range(len(frames)))
     for undisturbed, resumed in zip(whole, parts, strict=True):
         assert_equal(undisturbed, resumed)
@@ -115,12 +115,12 @@ def test_one_person_is_found_once(
 def test_group_is_found_and_stays_apart(
     detector: MediaPipeDetector, read_frames: ReadFrames
 ) -> None:
-    frames = read_frames("group_exercise/video.mp4", 96, step=4)
+    frames = read_frames("group_exercise/video.mp4", 64, step=6)
     height, width = frames[0].image_rgb.shape[:2]
     found = list(detector(frames))
     assert np.median([len(people) for people in found]) >= 5
     assert len(found[-1]) == 6
-    tracks = build_tracks(found, detector.skeleton, 25 / 4, width, height, len(frames))
+    tracks = build_tracks(found, detector.skeleton, 25 / 6, width, height, len(frames))
     shares = sorted((float(track.seen.mean()) for track in tracks), reverse=True)
     assert min(shares[:4]) > 0.9 and shares[4] > 0.3 and len(tracks) <= 8
     for track in tracks[:4]:  # nobody jumps to somebody else
@@ -183,17 +183,21 @@ def test_repeated_picture_gives_equal_people(
     assert_equal(first, second)
 
 
-def test_hands_only_where_asked_for(detector: MediaPipeDetector, read_frames: ReadFrames) -> None:
-    frames = read_frames("upper_body_4view/cam1.mp4", 12)
+def test_hands_only_where_asked_for_and_on_their_own_arm(
+    detector: MediaPipeDetector, read_frames: ReadFrames
+) -> None:
+    frames = read_frames("upper_body_4view/cam1.mp4", 13)
     assert all((found.hands_2d == 0).all() for found in detector(frames))
-    for found in list(MediaPipeDetector(hands=True)(frames))[8:]:
+    with_hands = list(MediaPipeDetector(hands=True)(frames))
+    for found in with_hands:
         for side, word in enumerate(("left", "right")):
             hand = found.hands_2d[0, side]
-            assert (hand[:, 2] >= 0.5).all()
-            elbow, wrist = found.keypoints_2d[
-                0, MEDIAPIPE_33.indices(f"{word}_elbow", f"{word}_wrist"), :2
-            ]
-            assert np.linalg.norm(hand[0, :2] - wrist) < 0.4 * np.linalg.norm(elbow - wrist)
+            arm = MEDIAPIPE_33.indices(f"{word}_elbow", f"{word}_wrist")
+            elbow, wrist = found.keypoints_2d[0, arm, :2]
+            if hand[0, 2] > 0:
+                away = np.linalg.norm(hand[0, :2] - wrist)
+                assert away < 0.4 * max(np.linalg.norm(elbow - wrist), 150)
+    assert (with_hands[-1].hands_2d[0, :, :, 2] >= 0.5).all()
 
 
 @pytest.mark.parametrize("camera", [1, 2, 3, 4])
