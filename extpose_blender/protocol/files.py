@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -65,8 +66,11 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     objects = [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]
     if objects:
         raise ValueError(f"these arrays would need pickle: {objects}")
-    with written_aside(path) as aside, open(aside, "wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    # Packed in memory first: a zip file that meets a full disk complains once more when it is dropped.
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    with written_aside(path) as aside:
+        aside.write_bytes(packed.getbuffer())
 
 
 def read_npz(path: Path, error: type[ExtPoseError] = InputError) -> dict[str, np.ndarray]:
