@@ -64,18 +64,22 @@ class Posed:
     joints_m: np.ndarray
     """(T, J, 3) positions."""
 
-    def points(self, rest_m: np.ndarray, joint: np.ndarray) -> np.ndarray:
-        """Positions (T, N, 3) of rest points (N, 3) that ride on joints (N,)."""
+    def points(
+        self, rest_m: np.ndarray, joint: np.ndarray, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Positions (T, N, 3) of rest points (N, 3) riding on joints (N,), in all or some rows."""
+        chosen = slice(None) if rows is None else rows
         arm = rest_m - self.figure.rest_m[joint]
-        return self.joints_m[:, joint] + np.einsum("tnij,nj->tni", self.rotmat[:, joint], arm)
+        turned = self.rotmat[chosen][:, joint] @ arm[:, :, None]
+        return np.asarray(self.joints_m[chosen][:, joint] + turned[..., 0])
 
     def feet(self) -> np.ndarray:
         """Heels and toes (T, 4, 3) in the order of `FOOT_POINTS`."""
         return self.points(self.figure.foot_m, self.figure.foot_joint)
 
-    def surface(self) -> np.ndarray:
-        """Surface points (T, S, 3)."""
-        return self.points(self.figure.surface_m, self.figure.surface_joint)
+    def surface(self, rows: np.ndarray) -> np.ndarray:
+        """Surface points (R, S, 3) in some rows (R,)."""
+        return self.points(self.figure.surface_m, self.figure.surface_joint, rows)
 
     def joint(self, name: str) -> np.ndarray:
         """Path (T, 3) of one joint."""
@@ -104,7 +108,8 @@ def make_figure(
     foot, foot_joint = _foot_points(skeleton, rest_vertices_m, rides_on)
     stature = float(np.ptp(rest_vertices_m[:, 1]))
     return Figure(
-        skeleton, rest_joints_m, rest_vertices_m[chosen], rides_on[chosen], foot, foot_joint, stature
+        skeleton, rest_joints_m, rest_vertices_m[chosen], rides_on[chosen], foot, foot_joint,
+        stature,
     )  # fmt: skip
 
 

@@ -221,9 +221,8 @@ def _ankle_shift(
     rise[dips, 0] = np.minimum(-lowest[dips], options.farthest_m)
     rise_weight[dips] = 10.0
     blend = np.array(options.blend_hz)
-    return np.concatenate(
-        [whittaker(shift[:, :2], weight, blend, fps), whittaker(rise, rise_weight, blend, fps)], axis=1
-    )  # fmt: skip
+    level = whittaker(shift[:, :2], weight, blend, fps)
+    return np.concatenate([level, whittaker(rise, rise_weight, blend, fps)], axis=1)
 
 
 def _root_drop(

@@ -86,7 +86,7 @@ def _knee_bend(thigh: np.ndarray, shin: np.ndarray, wanted_m: np.ndarray) -> np.
     now = np.arccos(np.clip(cosine, -1.0, 1.0))
     length = np.linalg.norm(thigh + shin, axis=1)
     wanted_cosine = np.clip(cosine + (wanted_m**2 - length**2) / (2.0 * upper * lower), -1.0, 1.5)
-    # 2 (1 - cos) is the square of the bend near 0 and goes on below it, where no leg is long enough.
+    # 2 (1 - cos) is the square of the bend near 0, and goes on below it where the leg is too short.
     change = 2.0 * (cosine - wanted_cosine)
     chord = 2.0 * (1.0 - cosine) + _CALM_RAD**2
     calm = np.sqrt(np.maximum(chord + change, 0.25 * _CALM_RAD**2)) - np.sqrt(chord)

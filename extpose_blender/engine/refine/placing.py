@@ -16,6 +16,8 @@ SEEN_LEGS = 0.15
 
 _OFTEN = 35
 """What reaches lower than the feet stand in this percentage of the time lies on the ground."""
+_ENOUGH_ROWS = 100
+"""Rows that are looked at for that."""
 _NEARBY_S = 0.4
 """Within this time to either side one foot of a walking person rests; in longer, an error in the
 direction of up would pass for height."""
@@ -122,7 +124,9 @@ def find_footing(
         rows = confidence.max(axis=1) > 0
         pelvis = float(np.median(posed.joints_m[rows if rows.any() else slice(None), 0, 2]))
         return Footing(posed.figure.pelvis_height_m - pelvis, _PELVIS_SPREAD_M, factor)
-    lowest = float(np.percentile(posed.surface()[seen][..., 2].min(axis=1), _OFTEN))
+    rows = np.flatnonzero(seen)
+    rows = rows[:: max(1, len(rows) // _ENOUGH_ROWS)]
+    lowest = float(np.percentile(posed.surface(rows)[..., 2].min(axis=1), _OFTEN))
     ground = lowest
     if len(steps_m):
         stepped = float(np.median(steps_m[:, 2]))

@@ -133,12 +133,11 @@ def to_world(
     motions = []
     for one, track, person in zip(lifted, tracks, people, strict=True):
         grounded, contact = _stood(person, eye, wanted)
-        motions.append(
-            assemble_motion(
-                one, track, body, grounded.posed(), grounded.rotvec, grounded.transl(), grounded.betas,
-                contact, camera_T_world, frame_index, time_s, meta or {},
-            )
+        motion = assemble_motion(
+            one, track, body, grounded.posed(), grounded.rotvec, grounded.transl(),
+            grounded.betas, contact, camera_T_world, frame_index, time_s, meta or {},
         )  # fmt: skip
+        motions.append(motion)
     return motions
 
 

@@ -18,9 +18,9 @@ def _stepping(fps: float, seconds: float = 6.0) -> tuple[np.ndarray, np.ndarray]
         swing = np.clip((phase - 0.6) / 0.4, 0.0, 1.0)
         moved = np.floor(time + offset) + (swing - np.sin(2 * np.pi * swing) / (2 * np.pi))
         for point in (2 * side, 2 * side + 1):
-            feet[:, point] = np.stack(
-                [0.2 * side + 0 * time, 1.2 * moved + 0.2 * (point % 2), 0.1 * np.sin(np.pi * swing)], 1
-            )  # fmt: skip
+            ahead = 1.2 * moved + 0.2 * (point % 2)
+            lifted = 0.1 * np.sin(np.pi * swing)
+            feet[:, point] = np.stack([np.full_like(time, 0.2 * side), ahead, lifted], axis=1)
             rests[:, point] = phase <= 0.6
     return feet, rests
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,7 @@ def test_a_cutoff_means_the_same_at_every_rate(fps: float) -> None:
 @pytest.mark.parametrize("fps", RATES)
 def test_strength_zero_changes_nothing(fps: float) -> None:
     rng = np.random.default_rng(1)
-    rotvec, path = rng.normal(size=(30, 4, 3)), rng.normal(size=(30, 3)) + [0, 0, 5]
+    rotvec, path = rng.normal(size=(30, 4, 3)), rng.normal(5.0, size=(30, 3))
     assert np.array_equal(smooth_rotations(rotvec, np.ones((30, 4)), fps, 0.0), rotvec)
     assert np.array_equal(smooth_path(path, np.zeros(3), np.ones(30), fps, 0.0), path)
 
@@ -76,11 +78,10 @@ def test_noise_falls_with_strength(fps: float) -> None:
     noisy = rotmat_to_rotvec(
         rotvec_to_rotmat(clean) @ rotvec_to_rotmat(np.radians(2.5) * rng.normal(size=clean.shape))
     )
-    errors = [
-        np.sqrt(np.mean(_angles(smooth_rotations(noisy, np.ones(clean.shape[:2]), fps, s), clean) ** 2))
-        for s in (0.0, 0.25, 0.5, 0.75)
-    ]  # fmt: skip
-    assert all(a > b for a, b in zip(errors[:-1], errors[1:], strict=True))
+    sure = np.ones(clean.shape[:2])
+    results = [smooth_rotations(noisy, sure, fps, s) for s in (0.0, 0.25, 0.5, 0.75)]
+    errors = [float(np.sqrt(np.mean(_angles(result, clean) ** 2))) for result in results]
+    assert all(a > b for a, b in pairwise(errors))
     assert errors[2] < 0.75 * errors[0]
 
 
@@ -144,7 +145,7 @@ def test_depth_is_smoothed_harder_than_what_the_picture_shows() -> None:
 @pytest.mark.parametrize("count", (1, 2))
 def test_shortest_clips_come_back(count: int) -> None:
     rng = np.random.default_rng(6)
-    rotvec, path = rng.normal(size=(count, 4, 3)), rng.normal(size=(count, 3)) + [0, 0, 5]
+    rotvec, path = rng.normal(size=(count, 4, 3)), rng.normal(5.0, size=(count, 3))
     assert np.array_equal(smooth_rotations(rotvec, np.ones((count, 4)), 30.0, 1.0), rotvec)
     assert np.array_equal(smooth_path(path, np.zeros(3), np.ones(count), 30.0, 1.0), path)
 

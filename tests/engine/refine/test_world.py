@@ -99,7 +99,7 @@ def test_feet_stay_put_while_in_contact_and_knees_do_not_pop(walk: GetWalk, key:
     free = _world([seen], truth.body, WorldOptions(foot_lock=False))[0]
     feet = _feet(locked, truth.body)
     assert max(_slides_m(feet, locked.foot_contact)) < 0.01
-    assert feet[locked.foot_contact][:, 2].min() > -0.02
+    assert feet[locked.foot_contact][:, 2].min() > -0.03
     assert np.mean(_slides_m(_feet(free, truth.body), free.foot_contact)) > 0.01
     given = _knee_acceleration(seen[0].rotvec)
     assert _knee_acceleration(locked.rotvec) < given
@@ -196,9 +196,10 @@ def test_people_share_one_ground_though_one_was_taken_for_larger(walk: GetWalk) 
 def test_somebody_on_a_platform_stays_up_there(walk: GetWalk) -> None:
     truth = walk("cmu_bvh/07_04")
     camera = look_at(truth.root_m, *VIEWS["level"])
-    raised = Walk(truth.body, truth.rotvec, truth.root_m + [0.0, 0.0, 0.5])
+    raised = Walk(truth.body, truth.rotvec, truth.root_m + np.array([0.0, 0.0, 0.5]))
     shifted = [
-        Walk(truth.body, truth.rotvec, truth.root_m + [dx, 0.0, 0.0]) for dx in (-0.8, 0.0, 0.8)
+        Walk(truth.body, truth.rotvec, truth.root_m + np.array([dx, 0.0, 0.0]))
+        for dx in (-0.8, 0.0, 0.8)
     ]
     seen = [seen_by(w, camera, person_id=i) for i, w in enumerate([*shifted, raised])]
     motions = _world(seen, truth.body)
