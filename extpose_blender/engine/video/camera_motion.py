@@ -1,10 +1,11 @@
 """How the camera turns: pan, tilt, roll and a shaking hand, from the background behind the people.
 
 Corners of the background are followed from a key picture to the following ones, always against the
-key picture itself, so that a camera on a tripod shows no drift however long the clip. The movement of
-each looked-at picture is kept as a homography, which needs no focal length; `finish` turns
-homographies into rotations when the focal length is known. A clip whose background stays in place
-gets exact identity.
+key picture itself, so that a camera on a tripod shows no drift however long the clip. They are
+taken evenly from all parts of the picture, so that no moving thing of strong contrast outvotes the
+rest. The movement of each looked-at picture is kept as a homography, which needs no focal length;
+`finish` turns homographies into rotations when the focal length is known. A clip whose background
+stays in place gets exact identity.
 
 Sources: J. Shi and C. Tomasi, Good features to track, 1994; B. D. Lucas and T. Kanade, 1981, in
 OpenCV's pyramid form; W. Kabsch, 1976, for the rotation between two sets of directions.
@@ -20,7 +21,7 @@ import numpy as np
 from ...protocol.arrays import check_shape
 from ...protocol.errors import BadShape
 from ...protocol.flow import Frame, Intrinsics
-from ...protocol.geometry import quat_to_rotmat, rotmat_to_quat
+from ...protocol.geometry import continuous_quats, quat_to_rotmat, rotmat_to_quat
 
 _LONG_SIDE = 480
 """Pictures are looked at with their longer side reduced to this, pixels ("small pixels" below)."""
@@ -28,8 +29,11 @@ _LONG_SIDE = 480
 _INTERVAL_S = 0.06
 """Pictures closer to each other than this are not looked at; their rotation is interpolated."""
 
-_CORNERS = 120
-"""Corners that are followed."""
+_CELL = 60
+"""Side of the cells into which a picture is divided, small pixels."""
+
+_PER_CELL = 4
+"""Corners that are followed in each cell."""
 
 _FEWEST = 10
 """Corners below which nothing can be said."""
@@ -44,7 +48,10 @@ _MOVED_PX = 1.5
 """Small pixels by which the background must move before a picture counts as moved."""
 
 _STILL_SHARE = 0.35
-"""Share of still corners that shows a still camera, whatever the other corners do."""
+"""Share of still cells that shows a still camera, whatever the others do."""
+
+_AGREE_SHARE = 0.5
+"""Share of cells that must move in the same way before it is the camera that moves."""
 
 _MOVED_ROWS = (3, 0.02)
 """How many pictures, and which share of them, must have moved for a camera that moves."""
@@ -193,9 +200,9 @@ class CameraMotion:
         mask = np.full(grey.shape, 255, np.uint8)
         for x0, y0, x1, y1 in np.clip(np.round(boxes), 0, _LONG_SIDE).astype(int).tolist():
             mask[y0:y1, x0:x1] = 0
-        found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, _LONG_SIDE / 48, mask=mask)
-        enough = found is not None and len(found) >= _FEWEST
-        self._key_xy = np.asarray(found if enough else np.zeros(0), np.float32).reshape(-1, 2)
+        found = cv2.goodFeaturesToTrack(grey, 600, 0.003, 6, mask=mask)
+        xy = np.zeros((0, 2), np.float32) if found is None else _evenly(found[:, 0])
+        self._key_xy = xy if len(xy) >= _FEWEST else xy[:0]
         self._key_grey, self._key_entry, self._guess = grey, entry, np.eye(3)
 
     def _follow(self, row: int, grey: np.ndarray, boxes: np.ndarray) -> None:
@@ -256,10 +263,29 @@ def _homography_or_none(
     return homography, agree[:, 0] > 0
 
 
+def _cells(xy: np.ndarray) -> np.ndarray:
+    """(N,) number of the cell in which each point lies."""
+    column, row = np.floor(xy / _CELL).astype(int).T
+    return np.asarray(row * _LONG_SIDE + column)
+
+
+def _evenly(xy: np.ndarray) -> np.ndarray:
+    """The first few points of each cell."""
+    order = np.argsort(_cells(xy), kind="stable")
+    cells = _cells(xy)[order]
+    nth = np.arange(len(xy)) - np.searchsorted(cells, cells)
+    return np.asarray(xy[np.sort(order[nth < _PER_CELL])], np.float32)
+
+
 def _has_moved(before: np.ndarray, after: np.ndarray, agree: np.ndarray) -> bool:
+    """Whether corners all over the picture moved in one way, and hardly any stayed."""
     distance = np.linalg.norm(after - before, axis=1)
-    still_share = (distance < _STILL_PX).mean()
-    return bool(still_share < _STILL_SHARE and np.median(distance[agree]) > _MOVED_PX)
+    cells = _cells(before)
+    total = len(np.unique(cells))
+    still = len(np.unique(cells[distance < _STILL_PX])) / total
+    together = len(np.unique(cells[agree & (distance > _STILL_PX)])) / total
+    far = float(np.median(distance[agree])) > _MOVED_PX
+    return far and still < _STILL_SHARE and together > _AGREE_SHARE
 
 
 def _rotation(
@@ -280,13 +306,17 @@ def _directions(xy: np.ndarray, focal: float, size: tuple[int, int]) -> np.ndarr
 
 
 def _interpolated(rows: np.ndarray, turns: np.ndarray, count: int) -> np.ndarray:
-    """Rotations (count, 3, 3) of all rows from those of some; before and after these they stay.
+    """Rotations (count, 3, 3) of all rows from those of some; at the ends the turning goes on.
 
     Neighbours are a few degrees apart, so the straight line between quaternions will do.
     """
-    quats = rotmat_to_quat(turns)
-    signs = np.where((quats[1:] * quats[:-1]).sum(axis=1) < 0, -1.0, 1.0)
-    quats[1:] *= np.cumprod(signs)[:, None]
-    every = np.stack([np.interp(np.arange(count), rows, part) for part in quats.T], axis=1)
+    quats = continuous_quats(rotmat_to_quat(turns))
+    row = np.arange(count)
+    after = np.clip(np.searchsorted(rows, row), 1, max(1, len(rows) - 1))
+    before = np.minimum(after, len(rows)) - 1
+    after = np.minimum(after, len(rows) - 1)
+    # Not far beyond the ends: where nothing was understood for long, the camera is taken to rest.
+    share = np.clip((row - rows[before]) / np.maximum(rows[after] - rows[before], 1), -1.0, 2.0)
+    every = quats[before] + share[:, None] * (quats[after] - quats[before])
     result = quat_to_rotmat(every / np.linalg.norm(every, axis=1, keepdims=True))
     return np.asarray(np.swapaxes(result[:1], -1, -2) @ result)
