@@ -21,8 +21,8 @@ from extpose_blender.protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 FOLDER = Path(__file__).resolve().parent
 HELD_OUT = FOLDER.parent / "evaluate" / "held_out.toml"
 
-PARTS = 10
-"""Gaussians of the mixture, besides one wide one that lets unusual poses be."""
+PARTS = 6
+"""Gaussians of the mixture; their mirror images and a wide one that lets unusual poses be come on top."""
 ROUNDS = 40
 POSES_PER_SEQUENCE = 120
 SPREAD = 0.08
@@ -127,9 +127,11 @@ def fit_mixture(q: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray, np.n
             # Few poses in a part say little about 46 angles' ties: lean on the whole then.
             trust = mass[part] / (mass[part] + 4 * size)
             covariances[part] = trust * own + (1 - trust) * whole + floor
-    means = np.concatenate([means, q.mean(0, keepdims=True)])
-    covariances = np.concatenate([covariances, (WIDE_FACTOR * whole)[None]])
-    return means, covariances, np.append(shares * (1 - WIDE_SHARE), WIDE_SHARE)
+    source, sign = pose_mirror()
+    other = covariances[:, source][:, :, source] * np.outer(sign, sign)
+    means = np.concatenate([means, means[:, source] * sign, q.mean(0, keepdims=True)])
+    covariances = np.concatenate([covariances, other, (WIDE_FACTOR * whole)[None]])
+    return means, covariances, np.append(np.tile(shares, 2) * (1 - WIDE_SHARE) / 2, WIDE_SHARE)
 
 
 def spread_starts(q: np.ndarray, parts: int, generator: np.random.Generator) -> np.ndarray:

@@ -97,6 +97,11 @@ class FitLifter:
         self._prior = load_pose_prior(device)
         self._limits = torch.tensor(angle_limits(), dtype=torch.float32, device=device)
 
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Files that its results depend on, for `report.json`."""
+        return [find_resource(PRIOR)]
+
     @torch.no_grad()
     def __call__(
         self,

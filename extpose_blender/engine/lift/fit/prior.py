@@ -53,7 +53,7 @@ def load_pose_prior(device: str, dtype: torch.dtype = torch.float32) -> PosePrio
         MissingModel: The file is not there.
         BadModelFile: It was made for other unknowns.
     """
-    path = find_resource("priors/pose.npz")
+    path = find_resource(PRIOR)
     with np.load(path, allow_pickle=False) as data:
         arrays = dict(data)
     if tuple(arrays["names"]) != pose_names():

@@ -7,16 +7,24 @@ move least, with a small price for every swapped frame, so that a clip is never 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ....protocol.flow import Track
 from ....protocol.skeletons import Skeleton
+from .evidence import TYPICAL_HEIGHT_M
 
 _LEG_WORDS = ("hip", "knee", "ankle", "heel", "foot")
-_SWAPPED_FRAME = 0.06
-"""Price of a swapped frame, in shares of the person's size that all limb points move."""
+_FACE_WORDS = ("eye", "ear", "mouth")
+_SWAPPED_SECOND = 0.25
+"""Price of a second of swapped frames, in shares of the person's size that all limb points move."""
 _FAR = 0.5
 """Movements beyond this share of the person's size count no more: the point is simply wrong."""
+
+
+_DEPTH_SHARE = 0.5
+"""How much movement in the hinted depth counts beside movement in the picture."""
 
 
 def swap_orders(points: Skeleton) -> np.ndarray:
@@ -38,15 +46,20 @@ def find_swaps(track: Track, size_px: np.ndarray) -> np.ndarray:
     """
     points = track.points
     orders = swap_orders(points)
-    limbs = np.array([i for i, other in enumerate(points.mirror) if other != i])
+    limbs = np.array(
+        [
+            i
+            for i, name in enumerate(points.joint_names)
+            if points.mirror[i] != i and not any(word in name for word in _FACE_WORDS)
+        ]
+    )
     rows = np.flatnonzero(track.seen)
     choice = np.zeros(len(track), int)
     if len(rows) < 3:
         return choice
-    scale = TWO_D_AND_DEPTH * np.ones(3)
     xy = track.keypoints_2d[rows, :, :2] / size_px[rows, None, None]
-    depth = track.hints_3d_m[rows, :, 2:3] / 1.7 * (track.hints_3d_m[rows, :, 3:] > 0)
-    place = np.concatenate([xy, depth], -1) * scale
+    depth = track.hints_3d_m[rows, :, 2:3] / TYPICAL_HEIGHT_M * (track.hints_3d_m[rows, :, 3:] > 0)
+    place = np.concatenate([xy, _DEPTH_SHARE * depth], -1)
     score = track.keypoints_2d[rows, :, 2]
     seen = place[:, orders]  # (T', 4, K, 3)
     weight = score[:, orders][..., limbs]
@@ -56,12 +69,8 @@ def find_swaps(track: Track, size_px: np.ndarray) -> np.ndarray:
     cost = (moved * both).sum(-1) / np.maximum(both.sum(-1), 1e-6)
     gap = np.minimum(np.diff(rows) / (0.2 * track.fps), 1.0)
     cost = cost * (1 - gap[:, None, None])  # Across a gap nothing is known about the way.
-    choice[rows] = _cheapest_path(cost, _SWAPPED_FRAME * np.array([0.0, 1.0, 1.0, 1.0]))
+    choice[rows] = _cheapest_path(cost, _SWAPPED_SECOND / track.fps * np.array([0.0, 1.0, 1.0, 1.0]))
     return choice
-
-
-TWO_D_AND_DEPTH = np.array([1.0, 1.0, 0.5])
-"""How much movement in the picture and in the hinted depth count."""
 
 
 def _cheapest_path(moves: np.ndarray, price: np.ndarray) -> np.ndarray:
@@ -80,8 +89,6 @@ def _cheapest_path(moves: np.ndarray, price: np.ndarray) -> np.ndarray:
 
 def swap_sides(track: Track, choice: np.ndarray) -> Track:
     """The track with the rows' points in the chosen orders (T,)."""
-    from dataclasses import replace
-
     order = swap_orders(track.points)[choice][..., None]  # (T, K, 1)
     hands = np.where(np.isin(choice, (1, 3))[:, None, None, None], track.hands_2d[:, ::-1], track.hands_2d)
     return replace(
