@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol.errors import InputError
-from ..protocol.files import read_json, write_json
+from ..protocol.files import read_json, sha256_of, write_json
 from ..protocol.flow import ClipInfo, Frame, LiftedTrack, Track
 from ..protocol.job import Job
 from ..protocol.messages import Done, People, Person
@@ -35,7 +35,7 @@ from .lift.device import choose_device
 from .refine.intrinsics import choose_intrinsics
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
-from .report import Listener, Stopwatch, person_report
+from .report import Listener, Stopwatch, mean_of, person_report
 from .track.prominence import select_people
 from .track.build import build_tracks
 from .version import extpose_version
@@ -173,11 +173,22 @@ def refine_people(
         "source": str(info.path),
         "source_digest": identity["digest"],
         "options": options.to_dict(),
+        "models": models_used(options, body),
     }
     world = WorldOptions(
         height_m=options.height, smooth=options.smooth, foot_lock=options.foot_lock
     )
     return to_world(lifted, tracks, body, clip.frame_index, clip.time_s, turned, world, meta)
+
+
+def models_used(options: CaptureOptions, body: Body) -> dict[str, Any]:
+    """Names of the detector, lifter and body of a capture, with the hashes of the files they read."""
+    used: dict[str, Any] = {"body": {"name": body.body_id, "sha256": body.sha256}}
+    for kind, name in (("detector", options.detector), ("lifter", options.lifter)):
+        files = load_class(kind, name).model_files()
+        hashes = {path.name: sha256_of(path) for path in files}
+        used[kind] = {"name": name, "sha256": hashes}
+    return used
 
 
 def people_message(tracks: Sequence[Track], chosen: Sequence[Track]) -> People:
@@ -233,21 +244,19 @@ def write_report(
     names = [output.name for output in outputs]
     motion = people[0].motion
     empty = [d.row for d in clip.detections if not len(d)]
+    persons = [person_report(person.motion, person.person_id) for person in people]
     report = {
         "extpose": extpose_version(),
         "input": {**identity, "width": info.width, "height": info.height, "fps": info.fps},
         "options": job.options.to_dict(),
-        "models": {
-            "detector": job.options.detector,
-            "lifter": job.options.lifter,
-            "body": {"id": motion.body_id, "sha256": motion.body_sha256},
-        },
+        "models": motion.meta["models"],
         "rows": len(clip),
         "mocap_framerate": motion.mocap_framerate,
         "camera_K": motion.camera_K.tolist(),
         "frames_with_no_person": empty,
         "stages": watch.table(len(clip)),
-        "people": [person_report(person.motion, person.person_id) for person in people],
+        "people": persons,
+        "mean_reprojection_error_px": mean_of(persons, "mean_reprojection_error_px"),
         "warnings": [vars(warning) for warning in listener.warnings],
         "outputs": names,
     }

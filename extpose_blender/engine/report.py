@@ -77,15 +77,15 @@ class Stopwatch:
         }
 
 
-def reprojection_error(motion: Motion) -> dict[str, float | None]:
-    """How far the body's limb joints lie from the keypoints of the same names.
+def reprojection_errors(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """How far the body's limb joints lie from the keypoints of the same names, where they were seen.
 
-    Only points with a score above `SEEN_SCORE` count. The person's height in pixels is the stature that
-    the projected skeleton has on average: from the lower ankle to the head joint, along the bones.
+    Only points with a score above `SEEN_SCORE` count. The person's height in pixels is that of the
+    skeleton stretched out from ankle to head joint, at the root's depth: a little less than the stature,
+    so shares of it are a little larger.
 
     Returns:
-        `px`: mean distance in source pixels; `share_of_height`: the same over the person's height.
-        Both `None` when no limb joint was seen.
+        Distances (N,) in source pixels, and the same as shares of the person's height.
     """
     names = [n for n in LIMB_JOINTS if n in motion.keypoint_names and n in motion.joint_names]
     joint = [motion.joint_names.index(name) for name in names]
@@ -93,16 +93,9 @@ def reprojection_error(motion: Motion) -> dict[str, float | None]:
     projected = project_points(motion.joints, motion.camera_T_world, motion.camera_K)
     points = motion.keypoints_2d[:, keypoint]
     distance = np.linalg.norm(projected[:, joint] - points[..., :2], axis=-1)
-    counted = (points[..., 2] > SEEN_SCORE) & np.isfinite(distance)
-    if not counted.any():
-        return {"px": None, "share_of_height": None}
-    height = _height_px(motion)
-    rows = counted.any(axis=1) & np.isfinite(height)
-    share = (distance / height[:, None])[counted & rows[:, None]]
-    return {
-        "px": round(float(distance[counted].mean()), 2),
-        "share_of_height": round(float(share.mean()), 4),
-    }
+    share = distance / _height_px(motion)[:, None]
+    counted = (points[..., 2] > SEEN_SCORE) & np.isfinite(share)
+    return distance[counted], share[counted]
 
 
 def _height_px(motion: Motion) -> np.ndarray:
@@ -130,10 +123,18 @@ def _height_px(motion: Motion) -> np.ndarray:
 def person_report(motion: Motion, person_id: int) -> dict[str, Any]:
     """What `report.json` says of one person."""
     confidence = motion.confidence if motion.confidence.ndim == 1 else motion.confidence.max(axis=1)
+    distance, share = reprojection_errors(motion)
     return {
         "person": person_id,
         "rows_seen": int((confidence > 0).sum()),
         "rows_without": int((confidence <= 0).sum()),
-        "mean_reprojection_error": reprojection_error(motion),
-        "contact_share": [round(float(c), 3) for c in motion.foot_contact.mean(axis=0)],
+        "mean_reprojection_error_px": round(float(distance.mean()), 3) if len(distance) else None,
+        "mean_reprojection_error_of_height": round(float(share.mean()), 5) if len(share) else None,
+        "foot_contact_share": [round(float(c), 3) for c in motion.foot_contact.mean(axis=0)],
     }
+
+
+def mean_of(rows: list[dict[str, Any]], name: str) -> float | None:
+    """Mean of a number that some rows may lack; `None` when all do."""
+    numbers = [row[name] for row in rows if row[name] is not None]
+    return round(sum(numbers) / len(numbers), 3) if numbers else None

@@ -14,6 +14,7 @@ which then delivers the same numbers, bit for bit, as the undisturbed run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,11 @@ class Detector(Protocol):
 
     skeleton: str
     """Name of the keypoints' skeleton, a key of `DETECTOR_SKELETONS`."""
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """Files that its results depend on, for `report.json`."""
+        ...
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
         """Detect in frames that come in order; one result per frame, made when it is asked for.

@@ -7,6 +7,7 @@ What it says depends on a frame's time and size alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class FakeDetector:
         """Arguments as for every detector; `threads` is taken and not needed."""
         self._count = min(max_people, _PEOPLE)
         self._hands = hands
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """See `Detector`: none."""
+        return []
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
         """See `Detector`."""

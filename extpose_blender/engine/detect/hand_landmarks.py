@@ -17,6 +17,10 @@ import numpy as np
 from .regions import crop_region, region_around, region_from_axis, to_image
 from .tflite import TfliteModel
 
+HAND_MODEL = "hand_landmark/hand_landmark_full.tflite"
+HAND_PLACE_MODEL = "holistic_landmark/hand_recrop.tflite"
+"""A network in MediaPipe's wheel."""
+
 _PALM = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
 _WRIST, _INDEX_PIP, _MIDDLE_PIP, _RING_PIP = 0, 6, 10, 14
 _SEARCH_SCALE = 2.7
@@ -54,8 +58,8 @@ class HandLandmarker:
 
     def __init__(self, threads: int) -> None:
         """Load the models. Raises what `TfliteModel` raises."""
-        self._place = TfliteModel("holistic_landmark/hand_recrop.tflite", threads)
-        self._net = TfliteModel("hand_landmark/hand_landmark_full.tflite", threads)
+        self._place = TfliteModel(HAND_PLACE_MODEL, threads)
+        self._net = TfliteModel(HAND_MODEL, threads)
 
     def find(
         self, image_rgb: np.ndarray, arm_px: np.ndarray, previous: np.ndarray

@@ -8,6 +8,7 @@ landmarks. Nothing is smoothed: that is done once, for the whole clip, after the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -23,10 +24,11 @@ from .followed import (
     person_region,
     pose_distance,
 )
-from .hand_landmarks import HandLandmarker
-from .person_finder import Candidate, PersonFinder
-from .pose_landmarks import PersonPose, PoseLandmarker
+from .hand_landmarks import HAND_MODEL, HAND_PLACE_MODEL, HandLandmarker
+from .person_finder import FINDER_MODEL, Candidate, PersonFinder
+from .pose_landmarks import POSE_MODEL, PersonPose, PoseLandmarker
 from .search_plan import SearchPlan
+from .tflite import find_model
 
 _MIN_SCORE = 0.5
 _SEARCH_AROUND = 3.0
@@ -70,6 +72,12 @@ class MediaPipeDetector:
         self._people: list[Followed] = []
         self._last_index = -1
         self._last = empty_detections(0, len(MEDIAPIPE_33))
+
+    @staticmethod
+    def model_files() -> list[Path]:
+        """See `Detector`."""
+        names = (FINDER_MODEL, POSE_MODEL, HAND_PLACE_MODEL, HAND_MODEL)
+        return [find_model(name) for name in names]
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
         """See `Detector`."""

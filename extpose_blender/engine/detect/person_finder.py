@@ -15,6 +15,9 @@ import numpy as np
 from .regions import crop_region
 from .tflite import TfliteModel, sigmoid
 
+FINDER_MODEL = "pose_detection/pose_detection.tflite"
+"""A network in MediaPipe's wheel."""
+
 _STRIDES = (8, 16, 32, 32, 32)
 _ANCHORS_PER_STRIDE = 2
 _MIN_SCORE = 0.5
@@ -61,7 +64,7 @@ class PersonFinder:
 
     def __init__(self, threads: int) -> None:
         """Load the model. Raises what `TfliteModel` raises."""
-        self._net = TfliteModel("pose_detection/pose_detection.tflite", threads)
+        self._net = TfliteModel(FINDER_MODEL, threads)
         self._anchors = _anchor_middles(self._net.side)
 
     def find(self, image_rgb: np.ndarray, view: np.ndarray) -> list[Candidate]:

@@ -15,6 +15,9 @@ import numpy as np
 from .regions import crop_region, to_image
 from .tflite import TfliteModel, sigmoid
 
+POSE_MODEL = "pose_landmark/pose_landmark_full.tflite"
+"""A network in MediaPipe's wheel."""
+
 LANDMARKS = 33
 _ALL_LANDMARKS = 39
 _HIPS, _TOP = 33, 34
@@ -52,7 +55,7 @@ class PoseLandmarker:
 
     def __init__(self, threads: int) -> None:
         """Load the model. Raises what `TfliteModel` raises."""
-        self._net = TfliteModel("pose_landmark/pose_landmark_full.tflite", threads)
+        self._net = TfliteModel(POSE_MODEL, threads)
 
     def __call__(self, image_rgb: np.ndarray, region: np.ndarray) -> PersonPose:
         """Find the landmarks of the person in a region (4,) of a picture (H, W, 3)."""

@@ -6,6 +6,7 @@ It drives the whole channel on any machine: instant, and the same result for the
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np

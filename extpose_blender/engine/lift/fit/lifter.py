@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from ....protocol.errors import BadShape
 from ....protocol.flow import Intrinsics, LiftedTrack, Track
+from ....protocol.resources import find_resource
 from ....protocol.skeletons import MODEL_SKELETONS, Skeleton
 from ...body.landmarks import landmark_map
 from .body_shape import BodyLine, solve_shape, spread_rows
@@ -21,7 +23,7 @@ from .chain import BODY_JOINTS, Pose
 from .evidence import Evidence, gather_evidence
 from .initial import first_pose
 from .limits import angle_limits, held
-from .prior import load_pose_prior
+from .prior import PRIOR, load_pose_prior
 from .rotation import rotmat_to_rotvec
 from .sides import find_swaps, swap_sides
 from .solve import Problem, Weights, solve_window

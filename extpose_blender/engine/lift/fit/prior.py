@@ -14,6 +14,9 @@ from ....protocol.errors import BadModelFile
 from ....protocol.resources import find_resource
 from .chain import ROOT_SIZE, pose_names
 
+PRIOR = "priors/pose.npz"
+"""The shipped prior, below `models/`."""
+
 
 @dataclass(frozen=True)
 class PosePrior:
