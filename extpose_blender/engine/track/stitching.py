@@ -16,11 +16,12 @@ from .tracklets import Tracklet
 LONGEST_GAP_S = 4.0
 _REACH = 0.35
 _REACH_PER_S = 0.45
-_LONGEST_REACH = 1.1
+_LONGEST_REACH = 0.8
 _SIZE_RATIO = 1.45
 _COAST_S = 0.6
 _SECONDS_WEIGHT = 0.05
-_FORBIDDEN = 1e6
+_ALONE = 0.9
+"""Cost of leaving both apart: finite, so that two doubtful joins do not beat one good one."""
 
 
 def stitch_tracklets(tracklets: list[Tracklet], skeleton: str, fps: float) -> list[Tracklet]:
@@ -34,13 +35,13 @@ def stitch_tracklets(tracklets: list[Tracklet], skeleton: str, fps: float) -> li
     Returns:
         Fewer or as many tracklets; those given are used up.
     """
-    costs = np.full((len(tracklets), len(tracklets)), _FORBIDDEN)
+    costs = np.full((len(tracklets), len(tracklets)), _ALONE)
     for i, before in enumerate(tracklets):
         for j, after in enumerate(tracklets):
             if 0 < after.rows[0] - before.rows[-1] <= LONGEST_GAP_S * fps + 1:
                 costs[i, j] = _gap_cost(before, after, skeleton, fps)
     followers = {
-        i: j for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _FORBIDDEN
+        i: j for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _ALONE
     }
     heads = [i for i in range(len(tracklets)) if i not in followers.values()]
     for head in heads:
@@ -58,7 +59,7 @@ def _gap_cost(before: Tracklet, after: Tracklet, skeleton: str, fps: float) -> f
     gap_s = (after.rows[0] - before.rows[-1]) / fps
     heights = before.height(skeleton), after.height(skeleton, at_end=False)
     if max(heights) > _SIZE_RATIO * min(heights):
-        return _FORBIDDEN
+        return _ALONE
     height = np.array(sum(heights) / 2)
     end, start = before.keypoints[-1], after.keypoints[0]
     half = min(gap_s, 2 * _COAST_S) / 2
@@ -70,5 +71,5 @@ def _gap_cost(before: Tracklet, after: Tracklet, skeleton: str, fps: float) -> f
     stood = float(np.linalg.norm(step) / height)
     distance = min(moved, stood + 0.1)
     if distance > min(_REACH + _REACH_PER_S * gap_s, _LONGEST_REACH):
-        return _FORBIDDEN
-    return distance + _SECONDS_WEIGHT * gap_s
+        return _ALONE
+    return min(distance + _SECONDS_WEIGHT * gap_s, _ALONE)

@@ -21,11 +21,12 @@ _SAME_PERSON = 0.06
 _VELOCITY_WINDOW_S = 0.3
 _REACH = 0.22
 _REACH_PER_S = 1.0
-_LONGEST_REACH = 0.6
+_LONGEST_REACH = 0.5
 _ALIVE_S = 0.5
 _BOX_WEIGHT = 0.1
-_SIZE_WEIGHT = 0.15
-_FORBIDDEN = 1e6
+_SIZE_WEIGHT = 0.3
+_ALONE = 0.7
+"""Cost of leaving two apart: finite, so that two wrong matches do not beat a right one."""
 
 
 @dataclass
@@ -126,9 +127,7 @@ def _extend(
         return list(tracklets), list(entries)
     costs = np.array([_costs(t, frame, entries, skeleton, fps) for t in tracklets])
     matches = [
-        (i, j)
-        for i, j in zip(*linear_sum_assignment(costs), strict=True)
-        if costs[i, j] < _FORBIDDEN
+        (i, j) for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < _ALONE
     ]
     for i, j in matches:
         tracklets[i].add(frame.row, entries[j], frame)
@@ -142,16 +141,16 @@ def _extend(
 def _costs(
     tracklet: Tracklet, frame: FrameDetections, entries: list[int], skeleton: str, fps: float
 ) -> np.ndarray:
-    """(entries,) what it costs to go on with each detection; forbidden beyond reach."""
+    """(entries,) what it costs to go on with each detection, `_ALONE` beyond reach."""
     elapsed_s = (frame.row - tracklet.rows[-1]) / fps
     predicted = tracklet.keypoints[-1].copy()
     predicted[:, :2] += tracklet.velocity(fps, skeleton) * min(elapsed_s, _ALIVE_S)
     poses = frame.keypoints_2d[entries].astype(float)
     height = tracklet.height(skeleton)
-    ratio = np.abs(np.log(body_heights(poses, skeleton) / height))
-    distance = pose_distances(predicted, poses, np.full(len(entries), height), skeleton)
+    heights = body_heights(poses, skeleton)
+    ratio = np.minimum(np.abs(np.log(heights / height)), 1.0)
+    distance = pose_distances(predicted, poses, np.maximum(heights, height), skeleton)
     ious = box_ious(boxes_xyxy(predicted, skeleton), boxes_xyxy(poses, skeleton))
     reach = min(_REACH + _REACH_PER_S * elapsed_s, _LONGEST_REACH)
-    return np.where(
-        distance > reach, _FORBIDDEN, distance + _BOX_WEIGHT * (1 - ious) + _SIZE_WEIGHT * ratio
-    )
+    costs = distance + _BOX_WEIGHT * (1 - ious) + _SIZE_WEIGHT * ratio
+    return np.where(distance > reach, _ALONE, np.minimum(costs, _ALONE))

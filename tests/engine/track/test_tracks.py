@@ -235,3 +235,16 @@ def test_wrong_selection_says_what_there_is(three_people: list[Track]) -> None:
         select_people(three_people, "somebody")
     with pytest.raises(NoPerson):
         select_people([], "auto")
+
+
+def test_two_wrong_matches_do_not_beat_a_right_one() -> None:
+    # One is lost beside a second; then a third turns up: nobody may take over another's place.
+    def frame(t: int) -> FrameDetections:
+        lost = [person_at(420, t / 25, 120.0)] if t < 50 else []
+        third = [person_at(640, t / 25, 110.0)] if t >= 58 else []
+        return one_frame(t, [*lost, person_at(520, t / 25, 210.0), *third])
+
+    people = track([frame(t) for t in range(110)])
+    always = [p for p in people if p.seen.all()]
+    assert len(people) == 3 and len(always) == 1
+    assert np.abs(middle_x(always[0]) - 520).max() < 5
