@@ -8,6 +8,7 @@ import numpy as np
 
 from ...protocol.flow import LiftedTrack, Track
 from ...protocol.motion import Motion
+from ...protocol.skeletons import with_hands
 from .figure import Posed
 from .shape import ShapedBody
 
@@ -30,7 +31,7 @@ def assemble_motion(
 
     Args:
         lifted: Whose motion it is: model, camera, confidence, notes.
-        track: The same person's keypoints.
+        track: The same person's keypoints; hands come after the body where any was found.
         body: The body that `betas` are of.
         posed: Joints in the world.
         rotvec: (T, J, 3) local rotations, joint 0 in the world.
@@ -49,6 +50,10 @@ def assemble_motion(
         "stature_m": round(posed.figure.stature_m, 4),
         "notes": list(lifted.notes),
     }
+    points, keypoints = track.points, track.keypoints_2d
+    if (track.hands_2d[..., 2] > 0).any():
+        points = with_hands(points)
+        keypoints = np.concatenate([keypoints, track.hands_2d.reshape(len(track), -1, 3)], axis=1)
     return Motion(
         poses=rotvec.reshape(len(rotvec), -1).astype(np.float32),
         trans=transl_m.astype(np.float32),
@@ -61,8 +66,8 @@ def assemble_motion(
         time_s=time_s.astype(np.float64),
         joints=posed.joints_m.astype(np.float32),
         joint_names=posed.figure.skeleton.joint_names,
-        keypoints_2d=track.keypoints_2d.astype(np.float32),
-        keypoint_names=track.points.joint_names,
+        keypoints_2d=keypoints.astype(np.float32),
+        keypoint_names=points.joint_names,
         confidence=lifted.confidence.astype(np.float32),
         camera_T_world=camera_T_world.astype(np.float32),
         camera_K=lifted.intrinsics.K.astype(np.float32),

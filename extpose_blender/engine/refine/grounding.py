@@ -27,7 +27,7 @@ _CREEP_M = 0.08
 _ALONG_M, _ACROSS_M = 0.10, 0.015
 """How well the place of a foot is known along its view ray and across it."""
 _LIFT_HZ = 2.0
-_HIGHEST_LIFT_M = 0.012
+_HIGHEST_LIFT_M = 0.015
 """How fast and how far a body is moved straight up or down to meet the ground in the end."""
 
 

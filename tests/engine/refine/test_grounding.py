@@ -54,8 +54,8 @@ def test_lift_is_smooth_and_small() -> None:
     feet[45:, :, 2] = -0.5
     lift = lift_to_ground(feet, contact, 30.0)
     assert lift[0] == pytest.approx(-0.008, abs=1e-3)
-    assert np.abs(lift).max() < 0.015
-    assert np.abs(np.diff(lift)).max() < 0.004
+    assert np.abs(lift).max() < 0.022
+    assert np.abs(np.diff(lift)).max() < 0.006
 
 
 def test_without_contacts_nothing_is_lifted() -> None:
