@@ -187,6 +187,18 @@ MODEL_SKELETONS: dict[str, Skeleton] = {
 DETECTOR_SKELETONS: dict[str, Skeleton] = {s.name: s for s in (COCO_17, MEDIAPIPE_33)}
 """Skeletons that a 2D detector may deliver."""
 
+
+def with_hands(skeleton: Skeleton) -> Skeleton:
+    """A detector's skeleton with the 21 points of the left and then the right hand after it."""
+    names, pairs = list(skeleton.joint_names), list(skeleton.pairs)
+    for side in ("left", "right"):
+        first = len(names)
+        names += [f"{side}_hand_{point}" for point in HAND_21.joint_names]
+        pairs += [(first + a, first + b) for a, b in HAND_21.pairs]
+    joined = tuple(names)
+    return Skeleton(f"{skeleton.name}+hands", joined, None, tuple(pairs), _mirror(joined))
+
+
 LIMB_JOINTS = tuple(
     f"{side}_{part}"
     for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

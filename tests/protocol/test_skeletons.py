@@ -54,3 +54,15 @@ def test_hand_points_keep_their_finger_in_mano() -> None:
     for i, j in enumerate(skeletons.HAND_21_FROM_MANO_16):
         if j >= 0:
             assert skeletons.HAND_21.joint_names[i] == skeletons.MANO_16.joint_names[j]
+
+
+def test_hands_come_after_the_body_and_keep_their_side() -> None:
+    joined = skeletons.with_hands(skeletons.MEDIAPIPE_33)
+    assert len(joined) == 33 + 2 * 21
+    assert joined.joint_names[:33] == skeletons.MEDIAPIPE_33.joint_names
+    assert joined.joint_names[33] == "left_hand_wrist"
+    assert joined.mirror[33] == joined.index["right_hand_wrist"]
+    assert all(
+        ("left_hand" in joined.joint_names[a]) == ("left_hand" in joined.joint_names[b])
+        for a, b in joined.pairs[-40:]
+    )

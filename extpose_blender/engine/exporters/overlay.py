@@ -14,7 +14,7 @@ from ...protocol.body_file import BodyGeometry
 from ...protocol.files import written_aside
 from ...protocol.flow import Frame
 from ...protocol.motion import Motion
-from ...protocol.skeletons import DETECTOR_SKELETONS, Skeleton
+from ...protocol.skeletons import DETECTOR_SKELETONS, Skeleton, with_hands
 from ..draw.mesh import draw_mesh
 from ..draw.skeleton import draw_keypoints
 from ..draw.skinning import Skinner
@@ -93,9 +93,10 @@ def draw_people(frame: Frame, people: Sequence[_Person]) -> np.ndarray:
 
 
 def _detector_skeleton_or_none(motion: Motion) -> Skeleton | None:
-    for skeleton in DETECTOR_SKELETONS.values():
-        if skeleton.joint_names == motion.keypoint_names:
-            return skeleton
+    for body in DETECTOR_SKELETONS.values():
+        for skeleton in (body, with_hands(body)):
+            if skeleton.joint_names == motion.keypoint_names:
+                return skeleton
     return None
 
 
