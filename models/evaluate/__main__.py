@@ -1,4 +1,4 @@
-"""`python -m models.evaluate`: makes the evaluation set and scores captures on it. See README.md."""
+"""`python -m models.evaluate`: makes the evaluation set and scores captures. See README.md."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.exit("python -m models.evaluate score: give --rendered, --clips or both")
     records = []
     if options.rendered:
-        records += _score_all("rendered, exact truth", list(rendered_clips(options.rendered)), options)
+        records += _score_all(
+            "rendered, exact truth", list(rendered_clips(options.rendered)), options
+        )
     if options.clips:
-        records += _score_all("real, truth good to 2 cm", list(shared_clips(options.clips)), options)
+        records += _score_all(
+            "real, truth good to 2 cm", list(shared_clips(options.clips)), options
+        )
     if options.json:
         options.json.write_text(json.dumps(records, indent=1), encoding="utf-8")
     return 0

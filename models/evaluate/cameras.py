@@ -1,4 +1,4 @@
-"""Where the cameras of the rendered set stand: three per sequence, all round, high and low, near and far."""
+"""Where the cameras of the rendered set stand: all round, high and low, near and far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ FOV_RANGE_DEG = (42.0, 68.0)
 """Horizontal angle of view: about 47 to 27 mm on 35 mm film."""
 HEIGHT_RANGE_M = (0.8, 2.3)
 """Height of the cameras above the floor."""
-_MARGIN = 0.05
+_MARGIN = 0.04
+"""Share of the picture that stays free on each side."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def place_cameras(
     """Stand cameras round a moving person, each as near as it can be and still see all of it.
 
     Args:
-        points_m: (T, J, 3) joints in the world, Z up, metres.
+        points_m: (T, N, 3) points of the body in the world, Z up, metres.
         count: How many cameras, at even angles with some chance.
         size: Width and height in pixels.
         rng: Picks angles, heights and lenses.
@@ -78,7 +79,9 @@ def _nearest(
     return next((camera for camera in cameras if _sees_all(camera, points)), cameras[-1])
 
 
-def look_at(place: np.ndarray, target: np.ndarray, focal_px: float, size: tuple[int, int]) -> Camera:
+def look_at(
+    place: np.ndarray, target: np.ndarray, focal_px: float, size: tuple[int, int]
+) -> Camera:
     """A level camera at `place` (3,) that looks at `target` (3,), world Z up, metres."""
     forward = (target - place) / np.linalg.norm(target - place)
     right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -91,11 +94,9 @@ def look_at(place: np.ndarray, target: np.ndarray, focal_px: float, size: tuple[
 
 
 def _sees_all(camera: Camera, points: np.ndarray) -> bool:
-    # 12 cm of flesh and hair around the outer joints.
     seen = camera.see(points)
     if seen[..., 2].min() < 1.0:
         return False
     pixels = seen[..., :2] / seen[..., 2:] * camera.K[0, 0]
-    slack = 0.12 * camera.K[0, 0] / seen[..., 2].min()
-    limit = np.array([camera.width, camera.height]) * (0.5 - _MARGIN) - slack
+    limit = np.array([camera.width, camera.height]) * (0.5 - _MARGIN)
     return bool((np.abs(pixels) < limit).all())

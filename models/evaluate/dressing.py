@@ -1,7 +1,8 @@
-"""Skin, hair and clothes of the rendered bodies: a colour per vertex, and a little cloth over the skin."""
+"""Skin, hair and clothes of the rendered bodies: a colour per vertex, a little cloth on top."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ CLOTH_SRGB = (
 )  # fmt: skip
 TROUSERS_SRGB = ((44, 52, 78), (58, 56, 54), (124, 104, 78), (88, 94, 98), (70, 78, 54))
 SHOES_SRGB = ((38, 34, 32), (206, 204, 200), (110, 72, 46), (70, 76, 92))
+
+Radii = tuple[float, float, float]
 
 _TORSO = {"pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar"}
 _THIGHS, _SHINS = {"left_hip", "right_hip"}, {"left_knee", "right_knee"}
@@ -90,12 +93,10 @@ def _zones(
     return {"shirt": (torso | arms) & ~trousers, "trousers": trousers, "shoes": shoes}
 
 
-def _face_zones(
-    part: np.ndarray, vertices: np.ndarray, model: BodyModel
-) -> dict[str, np.ndarray]:
+def _face_zones(part: np.ndarray, vertices: np.ndarray, model: BodyModel) -> dict[str, np.ndarray]:
     """Hair, brows, lips and eyes, placed from the body's named vertices."""
 
-    def near(point: np.ndarray, radii: tuple[float, float, float]) -> np.ndarray:
+    def near(point: np.ndarray, radii: Radii) -> np.ndarray:
         return (((vertices - point) / radii) ** 2).sum(axis=1) < 1
 
     place = {name: vertices[index] for name, index in model.landmarks.items()}
@@ -108,18 +109,25 @@ def _face_zones(
     line = ear[1] - 0.05 + slope * (vertices[:, 2] - (ear[2] - 0.015))
     nape = ear[1] - 0.06
     zones = {"hair": head & (vertices[:, 1] > np.maximum(line, nape))}
-    zones["hair"] &= ~(near(place["lear"], (0.03, 0.035, 0.03)) | near(place["rear"], (0.03, 0.035, 0.03)))
+    zones["hair"] &= ~(
+        near(place["lear"], (0.03, 0.035, 0.03)) | near(place["rear"], (0.03, 0.035, 0.03))
+    )
     mouth = 0.5 * (place["lmouth"] + place["rmouth"])
     half = 0.5 * np.linalg.norm(place["lmouth"] - place["rmouth"])
-    zones["lips"] = head & near(mouth + (0, 0, 0.012), (half, 0.010, 0.03))
-    brows = [near(place[eye] + (0, 0.021, 0.005), (0.021, 0.0045, 0.03)) for eye in ("leye", "reye")]
+    zones["lips"] = head & near(mouth + np.array([0, 0, 0.012]), (half, 0.010, 0.03))
+    brows = [
+        near(place[eye] + np.array([0, 0.021, 0.005]), (0.021, 0.0045, 0.03))
+        for eye in ("leye", "reye")
+    ]
     zones["brows"] = head & (brows[0] | brows[1])
     zones["eyes"] = head & _either(near, place, (0.014, 0.0055, 0.02))
     zones["pupils"] = head & _either(near, place, (0.0060, 0.0055, 0.02))
     return zones
 
 
-def _either(near, place: dict[str, np.ndarray], radii: tuple[float, float, float]) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _either(
+    near: Callable[[np.ndarray, Radii], np.ndarray], place: dict[str, np.ndarray], radii: Radii
+) -> np.ndarray:
     return np.asarray(near(place["leye"], radii) | near(place["reye"], radii))
 
 

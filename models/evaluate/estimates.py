@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from extpose_blender.protocol.files import read_npz, write_npz
 from extpose_blender.protocol.errors import BadMotionFile
+from extpose_blender.protocol.files import read_npz, write_npz
 from extpose_blender.protocol.motion import Motion, read_motion
 from extpose_blender.protocol.skeletons import MEDIAPIPE_33
 
@@ -53,7 +53,10 @@ def _run_mediapipe(video: Path) -> np.ndarray:
     import mediapipe
 
     rows = []
-    with mediapipe.solutions.pose.Pose(model_complexity=1) as pose, av.open(str(video)) as container:
+    with (
+        mediapipe.solutions.pose.Pose(model_complexity=1) as pose,
+        av.open(str(video)) as container,
+    ):
         for frame in container.decode(video=0):
             result = pose.process(frame.to_ndarray(format="rgb24"))
             found = result.pose_world_landmarks
@@ -81,7 +84,7 @@ def ours(clip: TruthClip, motion: Motion) -> Estimate:
 
 
 def capture_clip(clip: TruthClip, out: Path, arguments: list[str]) -> Motion | None:
-    """Run `extpose capture` on a clip, or read what an earlier run left; `None` where nobody is found.
+    """Run `extpose capture` on a clip, or read what is there; `None` where nobody is found.
 
     Args:
         clip: The clip.

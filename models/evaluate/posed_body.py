@@ -1,7 +1,7 @@
 """The open body in motion: vertices and joints, by plain linear blend skinning in numpy.
 
-Kept apart from `engine/body` on purpose: the truth of the rendered set must not share an error with what is
-measured against it.
+Kept apart from `engine/body` on purpose: the truth of the rendered set must not share an error
+with what is measured against it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs in a process of its own with bpy: draws every frame of a scene file from every camera as PNG.
+"""Runs in a process of its own with bpy: draws each frame of a scene from each camera as PNG.
 
     python render_in_blender.py SCENE.npz FOLDER  ->  FOLDER/cam0/00000.png …
 

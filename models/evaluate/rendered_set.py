@@ -96,7 +96,12 @@ def make_clips(take: Take, folders: list[Path], crf: int = 12) -> None:
             raise RuntimeError(f"Blender could not render {take.plan.key}:\n{run.stderr[-2000:]}")
         for number, folder in enumerate(folders):
             folder.mkdir(parents=True, exist_ok=True)
-            encode(sorted((Path(scratch) / f"cam{number}").glob("*.png")), folder / "clip.mp4", take.fps, crf)
+            encode(
+                sorted((Path(scratch) / f"cam{number}").glob("*.png")),
+                folder / "clip.mp4",
+                take.fps,
+                crf,
+            )
             write_npz(folder / "truth.npz", camera_truth(take, take.cameras[number]))
 
 

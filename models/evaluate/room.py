@@ -1,10 +1,12 @@
-"""The room in which the rendered people move: floor, walls, pictures and boxes, as coloured faces."""
+"""The room in which the rendered people move: floor, walls, pictures, boxes; coloured faces."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 HALF_SIZE_M, HEIGHT_M = 6.5, 3.2
 """Half the side of the square floor, and the height of the walls."""
@@ -66,7 +68,11 @@ def _floor(rng: np.random.Generator) -> ColouredFaces:
         for y in np.arange(-HALF_SIZE_M - (row % 3) * length / 3, HALF_SIZE_M, length):
             corners.append(_quad((x, y, 0), (width * 0.97, 0, 0), (0, length * 0.995, 0)))
             colours.append(base * rng.uniform(0.82, 1.1))
-    under = _quad((-HALF_SIZE_M - 2, -HALF_SIZE_M - 2, -0.004), (2 * HALF_SIZE_M + 4, 0, 0), (0, 2 * HALF_SIZE_M + 4, 0))
+    under = _quad(
+        (-HALF_SIZE_M - 2, -HALF_SIZE_M - 2, -0.004),
+        (2 * HALF_SIZE_M + 4, 0, 0),
+        (0, 2 * HALF_SIZE_M + 4, 0),
+    )
     return ColouredFaces(np.array([*corners, under]), np.array([*colours, base * 0.5]))
 
 
@@ -75,7 +81,9 @@ def _ceiling() -> ColouredFaces:
     corner = (-HALF_SIZE_M, -HALF_SIZE_M, HEIGHT_M)
     plain = _quad(corner, (side, 0, 0), (0, side, 0))
     lamps = [
-        _quad((x, y, HEIGHT_M - 0.01), (1.2, 0, 0), (0, 0.3, 0)) for x in (-3, 2) for y in (-3, 0, 3)
+        _quad((x, y, HEIGHT_M - 0.01), (1.2, 0, 0), (0, 0.3, 0))
+        for x in (-3, 2)
+        for y in (-3, 0, 3)
     ]
     colours = [[226, 226, 222]] + [[255, 255, 250]] * len(lamps)
     return ColouredFaces(np.array([plain, *lamps]), np.array(colours, np.float64))
@@ -102,7 +110,9 @@ def _wall(
     inward = np.array([-along[1], along[0]])
     corners, colours = [], []
 
-    def panel(s: float, z: float, width: float, height: float, out: float, colour: np.ndarray) -> None:
+    def panel(
+        s: float, z: float, width: float, height: float, out: float, colour: np.ndarray
+    ) -> None:
         at = start + along * s + inward * out
         corners.append(_quad((*at, z), (*(along * width), 0), (0, 0, height)))
         colours.append(colour)
@@ -125,7 +135,7 @@ def _wall(
     return ColouredFaces(np.array(corners), np.array(colours))
 
 
-def _picture(panel, s: float, rng: np.random.Generator) -> None:  # type: ignore[no-untyped-def]
+def _picture(panel: Callable[..., None], s: float, rng: np.random.Generator) -> None:
     z, width, height = 1.2, rng.uniform(0.7, 1.4), rng.uniform(0.6, 1.0)
     panel(s, z, width, height, 0.02, np.array([44, 40, 38]))
     for i in range(3):
@@ -143,7 +153,7 @@ def _picture(panel, s: float, rng: np.random.Generator) -> None:  # type: ignore
 def _free_box(
     path: np.ndarray, cameras: np.ndarray, rng: np.random.Generator
 ) -> ColouredFaces | None:
-    """A box that stands clear of the path and of every line from a camera to it; `None` after 40 tries."""
+    """A box clear of the path and of every line from a camera to it; `None` after 40 tries."""
     for _ in range(40):
         size = np.array([rng.uniform(0.4, 1.4), rng.uniform(0.4, 0.8), rng.uniform(0.4, 1.7)])
         place = rng.uniform(-HALF_SIZE_M + 0.8, HALF_SIZE_M - 0.8, 2)
@@ -204,6 +214,7 @@ def joined(parts: list[ColouredFaces]) -> ColouredFaces:
     )
 
 
-def _quad(corner, first, second) -> np.ndarray:  # type: ignore[no-untyped-def]
-    corner, first, second = (np.asarray(v, np.float64) for v in (corner, first, second))
-    return np.stack([corner, corner + first, corner + first + second, corner + second])
+def _quad(corner: ArrayLike, first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """(4, 3) corners of a parallelogram from one corner and two edges."""
+    start, one, two = (np.asarray(v, np.float64) for v in (corner, first, second))
+    return np.stack([start, start + one, start + one + two, start + two])

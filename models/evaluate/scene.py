@@ -21,6 +21,12 @@ from .room import Room, joined, make_room, stool
 SHAPE_SPREAD = 0.8
 """Standard deviation of the random shape components."""
 
+FIRST_FINGER = 22
+"""Joints from this one on are fingers."""
+
+RELAXED_CURL = 0.35
+"""Bend of each joint of a resting finger, radians."""
+
 
 @dataclass(frozen=True)
 class TakePlan:
@@ -43,7 +49,7 @@ class TakePlan:
     seed: int = 0
     """Together with the key: body, colours, room, cameras."""
     first_yaw_deg: float | None = None
-    """Direction of the first camera seen from the person's own front at the start; by chance when `None`."""
+    """Direction of the first camera from the person's front at the start; by chance when `None`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Take:
     cameras: list[Camera]
     """Who looks."""
     truth: dict[str, np.ndarray] = field(default_factory=dict)
-    """`joints_world_m` (T, 52, 3), `poses` (T, 156), `trans` (T, 3), `betas` (10,), `joint_names`, `fps`."""
+    """`joints_world_m` (T, 52, 3), `poses` (T, 156), `trans`, `betas`, `joint_names`, `fps`…"""
 
 
 def make_take(sequence: Sequence, model: BodyModel, plan: TakePlan) -> Take:
@@ -76,6 +82,7 @@ def make_take(sequence: Sequence, model: BodyModel, plan: TakePlan) -> Take:
     motion = retarget(sequence, rest_joints, float(rest_vertices[:, 1].min()))
     rows = slice(plan.start, plan.start + plan.frames)
     rotvec, transl = motion.rotvec[rows].astype(float), motion.transl_m[rows].astype(float)
+    _relax_fingers(rotvec)
     dressed = dress(model, rest_vertices, rest_joints, rng)
     turned, joints = pose_joints(rest_joints, model.parents, rotvec, transl)
     vertices = skin(dressed.vertices_m, rest_joints, model.weights, turned, joints)
@@ -86,7 +93,7 @@ def make_take(sequence: Sequence, model: BodyModel, plan: TakePlan) -> Take:
     if plan.first_yaw_deg is not None:
         front = turned[0, 0] @ (0.0, 0.0, 1.0)
         yaw = float(np.arctan2(front[1], front[0]) + np.deg2rad(plan.first_yaw_deg))
-    cameras = place_cameras(joints[:, :22], plan.cameras, plan.size, rng, yaw)
+    cameras = place_cameras(vertices[:, ::40], plan.cameras, plan.size, rng, yaw)
     truth = {
         "joints_world_m": joints.astype(np.float32),
         "poses": rotvec.reshape(len(rotvec), -1).astype(np.float32),
@@ -98,9 +105,7 @@ def make_take(sequence: Sequence, model: BodyModel, plan: TakePlan) -> Take:
         "source_rows": np.arange(plan.start, plan.start + len(rotvec)),
     }
     room = _furnished(joints, cameras, plan, rng)
-    return Take(
-        plan, sequence.fps, vertices, model.faces, dressed.colours, room, cameras, truth
-    )
+    return Take(plan, sequence.fps, vertices, model.faces, dressed.colours, room, cameras, truth)
 
 
 def camera_truth(take: Take, camera: Camera) -> dict[str, np.ndarray]:
@@ -131,6 +136,13 @@ def write_scene(path: Path, take: Take) -> None:
             "image_size": np.array(take.plan.size),
         },
     )
+
+
+def _relax_fingers(rotvec: np.ndarray) -> None:
+    """Curl fingers that were not captured a little, in place: flat hands look like a puppet's."""
+    for joint, name in enumerate(SMPLH_52.joint_names):
+        if joint >= FIRST_FINGER and "thumb" not in name and not rotvec[:, joint].any():
+            rotvec[:, joint, 2] = -RELAXED_CURL if name.startswith("left") else RELAXED_CURL
 
 
 def _floor_height(vertices: np.ndarray) -> float:

@@ -98,7 +98,8 @@ HEADER = (
 def table_row(name: str, first: Score, second: Score) -> str:
     """One line of the table."""
     cells = [
-        f"{one.pa_mpjpe_mm:7.1f} {one.mpjpe_mm:7.1f} {one.acceleration_m_s2:9.2f} {one.coverage:6.0%}"
+        f"{one.pa_mpjpe_mm:7.1f} {one.mpjpe_mm:7.1f} {one.acceleration_m_s2:9.2f} "
+        f"{one.coverage:6.0%}"
         for one in (first, second)
     ]
     return f"{name:34} {first.rows:5} | {cells[0]}  | {cells[1]}"

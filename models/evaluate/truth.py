@@ -1,4 +1,4 @@
-"""Clips whose truth is known: the rendered set, and the shared real clips with triangulated joints."""
+"""Clips whose truth is known: the rendered set, and the real clips with triangulated joints."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TruthClip:
     joints_m: np.ndarray
     """(T, J, 3) in the OpenCV camera's frame, metres; NaN where unknown."""
     root: tuple[str, ...]
-    """Joints whose middle is the root for MPJPE: the hips, or the shoulders where there are none."""
+    """Their middle is the root for MPJPE: the hips, or the shoulders where there are none."""
 
     @property
     def root_index(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""`python -m models.mocap`: every sequence of a motion folder onto the open body's SMPL-H joints."""
+"""`python -m models.mocap`: motion-capture sequences onto the open body's joints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def rest_joints_and_sole(body: Path) -> tuple[np.ndarray, float]:
-    """Joints (52, 3) and height of the soles of a body file at its mean shape, rest frame, metres."""
+    """Rest joints (52, 3) and height of the soles of a body file at its mean shape, metres."""
     with np.load(body, allow_pickle=False) as data:
         vertices = data["v_template"].astype(np.float64)
         return data["J_regressor"] @ vertices, float(vertices[:, 1].min())

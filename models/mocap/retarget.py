@@ -1,4 +1,4 @@
-"""Put a sequence of another skeleton onto SMPL-H: rotations by rule, hips scaled, soles on the ground."""
+"""Put another skeleton's sequence onto SMPL-H: rotations by rule, hips scaled, soles down."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ class _RuleReader:
                 start = self.facing @ self.rest_direction(name)
                 return self._of(joint) @ _arc(start, bone) @ self.facing
             case Framed(joint, along, side, target_side, target_along):
-                start = self.rest_direction(name) if target_along is None else np.array(target_along)
+                start = (
+                    self.rest_direction(name) if target_along is None else np.array(target_along)
+                )
                 change = _frame(along, side) @ _frame(start, target_side).T
                 return self._of(joint) @ change
             case Between(first, second, share):
@@ -157,7 +159,7 @@ class _RuleReader:
 def _pelvis_path(
     sequence: Sequence, skeleton_map: SkeletonMap, turned: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
-    """(T, 52, 3) joints, Y up: the middle of the hips goes where the source's goes, scaled by the legs."""
+    """(T, 52, 3) joints, Y up: the middle of the hips follows the source's, scaled by the legs."""
     index, places = sequence.index, sequence.positions_m
     thigh, knee, ankle = (index[name] for name in skeleton_map.leg)
     source_leg = _length(places[0, knee] - places[0, thigh]) + _length(

@@ -1,7 +1,7 @@
 """Read motion-capture sequences: any skeleton, local rotations, Y up.
 
-Format: the archive's own (see README.md of this folder): rest offsets from the parent, root path, local
-quaternions as 16-bit integers.
+Format: the archive's own (see README.md of this folder): rest offsets from the parent, root path,
+local quaternions as 16-bit integers.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Which joint of each source skeleton drives which SMPL-H joint, and how its axes lie.
 
-Data only. A rule gives the global rotation of an SMPL-H joint from the source's global rotations; joints
-without a rule keep their parent's. Rest poses of the groups:
+Data only. A rule gives the global rotation of an SMPL-H joint from the source's global rotations;
+joints without a rule keep their parent's. Rest poses of the groups:
 
-* CMU, all three: the skeleton stands in a T-pose, faces +Z, soles flat: the SMPL rest pose but for the
-  directions of single bones, so `Turn` copies a rotation and `Aim` also turns the bone into line.
+* CMU, all three: the skeleton stands in a T-pose, faces +Z, soles flat: the SMPL rest pose but for
+  the directions of single bones: `Turn` copies a rotation, `Aim` also turns the bone into line.
 * DeepMimic: as above but faces +X, with hanging arms.
-* Mesh2Motion: every bone runs along its own +Y; there is no common rest pose, so `Framed` names the axes.
+* Mesh2Motion: every bone runs along its own +Y; there is no common rest pose, so `Framed` names
+  the axes.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Carried:
-    """The parent's rotation, and on top the swing of a source bone away from its usual direction."""
+    """The parent's rotation, then the swing of a source bone away from its usual direction."""
 
     base: str
     """Source joint whose axes `usual` is in, such as the thorax."""
@@ -257,7 +258,7 @@ def _m2m(
 def _m2m_fingers(
     pattern: str, thumb: str, after_last: str, letters: tuple[str, str]
 ) -> dict[str, tuple[str, str]]:
-    """Three bones per finger; `after_last` is the pattern of the end point, or "" where there is none."""
+    """Three bones per finger; `after_last` is the end point's pattern or ""."""
     fingers: dict[str, tuple[str, str]] = {}
     for (side, _), s in zip(_SIDES, letters, strict=True):
         for name in ("index", "middle", "pinky", "ring", "thumb"):
@@ -297,9 +298,7 @@ MAPS: dict[str, SkeletonMap] = {
         _M2M_ADDON_NAMES,
         ("l", "r"),
         (0.77, 0.22, -0.60),
-        _m2m_fingers(
-            "{finger}_0{i}_{s}", "thumb_0{i}_{s}", "{finger}_04_leaf_{s}", ("l", "r")
-        ),
+        _m2m_fingers("{finger}_0{i}_{s}", "thumb_0{i}_{s}", "{finger}_04_leaf_{s}", ("l", "r")),
     ),
 }
 """The map of each group of sequences."""
