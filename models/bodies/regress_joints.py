@@ -1,4 +1,4 @@
-"""The joint regressor: each joint as a weighted mean of a few surface vertices, good for all shapes."""
+"""The joint regressor: each joint as a weighted mean of a few vertices, good for all shapes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from scipy.optimize import nnls
 from extpose_blender.protocol.skeletons import SMPLH_52
 
 _REACH_M = {"trunk": 0.20, "limb": 0.11, "finger": 0.035}
-"""Vertices within this distance of a joint may carry it: a ring around a limb, a belt around the trunk."""
+"""Vertices this near to a joint may carry it: a ring around a limb, a belt around the trunk."""
 _CANDIDATES = 260
 _SUM_WEIGHT = 30.0
-"""How strongly the weights of a joint are held to the sum 1 before they are scaled to it exactly."""
+"""How strongly the weights of a joint are held to the sum 1, before they are scaled to it."""
 _MEAN_WEIGHT = 12.0
 """How much more the mean body counts than one shape."""
 
@@ -69,7 +69,7 @@ def _kind(name: str) -> str:
 
 
 def _spread(points_m: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` points spread evenly over all of them: each is the farthest from those before."""
+    """Indices of `count` points spread over all: each is the farthest from those before it."""
     chosen = [0]
     distance = np.linalg.norm(points_m - points_m[0], axis=1)
     while len(chosen) < min(count, len(points_m)):

@@ -1,8 +1,8 @@
 """From MakeHuman's stance to SMPL's T-pose, by undoing the very skinning that the model will use.
 
-A vertex of the T-pose is chosen so that linear blend skinning with the model's weights brings it back
-exactly to MakeHuman's sculpted surface when the body stands as MakeHuman's does. So arms hanging at 45
-degrees, where people hold them most, look as they were sculpted.
+A vertex of the T-pose is chosen so that linear blend skinning with the model's weights brings it
+back exactly to MakeHuman's sculpted surface when the body stands as MakeHuman's does. So arms
+hanging at 45 degrees, near where people hold them most, look as they were sculpted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from extpose_blender.protocol.skeletons import SMPLH_52
 
 _PARENTS = SMPLH_52.parents
 _FINGER_SPREAD_DEG = {"index": 7.0, "middle": 0.0, "ring": -6.0, "pinky": -13.0}
-"""Angle of each straight finger in the plane of the palm, towards the thumb, as in MANO's flat hand."""
+"""Angle of each straight finger in the plane of the palm, towards the thumb."""
 
 # Directions of bones at rest in SMPL's mean body (left side; the right mirrors them).
 _REST_DIRECTIONS = {
@@ -50,7 +50,7 @@ def rest_rotations(joints_m: np.ndarray) -> np.ndarray:
 
 
 def straighten(joints_m: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Joints in the T-pose (N, 52, 3): the bones turned, their lengths kept, the pelvis in place."""
+    """Joints in the T-pose (N, 52, 3): bones turned, their lengths kept, the pelvis in place."""
     rest = joints_m.copy()
     for joint in range(1, len(SMPLH_52)):
         parent = _PARENTS[joint]

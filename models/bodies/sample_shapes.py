@@ -1,4 +1,4 @@
-"""Draw adult shapes from anny's sliders: stature as people have it, everything else spread around it.
+"""Draw adult shapes from anny's sliders: stature as people have it, the rest spread around it.
 
 The body mass index that comes out lies around 25 (15 to 40). Every draw is left-right symmetric.
 """
@@ -15,10 +15,6 @@ STATURE_M = {"male": (1.755, 0.072), "female": (1.625, 0.067)}
 """Mean and standard deviation of adult stature; between the worldwide and the western means of
 NCD-RisC (eLife 2016) with the spread of ANSUR II."""
 
-# Mean and standard deviation of each local slider, in its own units (-1 to 1). Limb and trunk lengths
-# are varied apart from stature, because people of one height differ by several centimetres in them.
-# The means of the two leg heights bring MakeHuman's long shanks and short thighs to people's proportions
-# (knee centre at 0.275 of stature instead of 0.29).
 LOCAL_SLIDERS: dict[str, tuple[float, float]] = {
     "lowerlegs-height-incr": (-0.45, 0.20),
     "upperlegs-height-incr": (0.12, 0.18),
@@ -45,6 +41,12 @@ LOCAL_SLIDERS: dict[str, tuple[float, float]] = {
     "l-hand-scale-incr": (0.0, 0.15),
     "l-hand-fingers-length-incr": (0.0, 0.15),
 }
+"""Mean and standard deviation of each local slider, in its own units (-1 to 1).
+
+Limb and trunk lengths vary apart from stature, because people of one height differ by several
+centimetres in them. The means of the two leg heights bring MakeHuman's long shanks and short thighs
+to people's proportions (knee centre at 0.275 of stature instead of 0.29).
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Shapes:
 
 
 def load_anny() -> torch.nn.Module:
-    """anny's full body with every slider in place, its own rig of 104 bones, triangles."""
+    """The full body of anny with every slider in place, its own rig of 104 bones, triangles."""
     import anny
 
     sliders = list(LOCAL_SLIDERS)
@@ -120,9 +122,7 @@ def _draw_local(rng: np.random.Generator, n: int, labels: list[str]) -> dict[str
         name: np.clip(mean + deviation * rng.standard_normal(n), -1.0, 1.0)
         for name, (mean, deviation) in LOCAL_SLIDERS.items()
     }
-    mirrored = {
-        "r" + name[1:]: value for name, value in drawn.items() if name.startswith("l-")
-    }
+    mirrored = {"r" + name[1:]: value for name, value in drawn.items() if name.startswith("l-")}
     drawn |= mirrored
     return {label: drawn[label] for label in labels}
 
@@ -160,5 +160,5 @@ def _rest(
 
 
 def y_up(points: np.ndarray) -> np.ndarray:
-    """anny's frame (Z up, facing -Y, left at +X) to SMPL's (Y up, facing +Z, left at +X)."""
+    """The frame of anny (Z up, facing -Y, left at +X) to SMPL's (Y up, facing +Z, left at +X)."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)

@@ -1,7 +1,8 @@
 """Skinning weights for 52 joints from MakeHuman's weights for 104 bones.
 
-Limbs take the sum of the bones they replace. Trunk, neck and head, which the layouts divide differently,
-are divided anew along the spine. Then the weights are smoothed over the surface, so that nothing tears.
+Limbs, neck and head take the sum of the bones they replace. The trunk, which the layouts divide
+differently, is divided anew along the spine. Then the weights are smoothed over the surface, so
+that nothing tears.
 """
 
 from __future__ import annotations
@@ -14,11 +15,8 @@ MOST_JOINTS = 6
 """No vertex follows more joints than this."""
 
 _TRUNK = ("pelvis", "spine1", "spine2", "spine3")
-# Half the height over which one trunk segment hands over to the next, as a share of hips-to-neck.
 _TRUNK_BLEND = {"spine1": 0.13, "spine2": 0.11, "spine3": 0.11}
-# The neck hands over to the head around the head joint; behind the ears the skull starts higher than the
-# jaw does in front, so height is measured along a line that rises towards the back.
-_SMOOTHING = {"body": (0.5, 8), "shoulder": (0.5, 24)}
+"""Half the height over which a segment takes over from the one below, as a share of the trunk."""
 
 
 def merge_weights(

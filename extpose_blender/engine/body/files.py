@@ -1,10 +1,10 @@
 """Reads body-model files (.npz and .pkl) and says by their contents what they are.
 
-    joints   kind       published as
-        24   `smpl`     SMPL_NEUTRAL.pkl and others
-        52   `smplh`    SMPLH_MALE.pkl, model.npz; the open body
-        55   `smplx`    SMPLX_NEUTRAL.npz
-        16   `mano`     MANO_RIGHT.pkl
+joints   kind       published as
+    24   `smpl`     SMPL_NEUTRAL.pkl and others
+    52   `smplh`    SMPLH_MALE.pkl, model.npz; the open body
+    55   `smplx`    SMPLX_NEUTRAL.npz
+    16   `mano`     MANO_RIGHT.pkl
 """
 
 from __future__ import annotations
@@ -49,37 +49,41 @@ class BodyFile:
     """Hash of the file."""
 
 
-def read_body_file(path: Path, model_type: str | None = None) -> BodyFile:
+def read_body_file(path: Path, model_type: str | None = None, correctives: bool = True) -> BodyFile:
     """Read a body model.
 
     Args:
         path: `.npz` or `.pkl`; which of them is seen from the contents.
         model_type: The kind that is wanted; any when left out.
+        correctives: Read the pose correctives too; the open body has none worth the time.
 
     Raises:
-        BadBodyFile: It is missing, damaged, hostile or of another kind. The message names the first wrong key
+        BadBodyFile: It is missing, damaged, hostile or of another kind. The message names the first
+        wrong key
             with wanted and actual shape. Nothing in the file is run.
     """
     try:
         with open(path, "rb") as stream:
             packed = zipfile.is_zipfile(stream)
             stream.seek(0)
-            arrays = _read_npz(stream) if packed else _read_pickled(stream)
+            keys = [key for key in (*_NEEDED, *_OPTIONAL) if correctives or key != "posedirs"]
+            arrays = _read_npz(stream, keys) if packed else _read_pickled(stream, keys)
         sha256 = sha256_of(path)
     except OSError as error:
         raise BadBodyFile(f"`{path}` cannot be read: {error.strerror or error}", _HINT) from error
     except RefusedPickle as reason:
         raise BadBodyFile(f"`{path}` is no body model: {reason}", _HINT) from reason
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError, NotImplementedError) as reason:
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as reason:
         raise BadBodyFile(f"`{path}` is damaged: {reason}", _HINT) from reason
-    return BodyFile(path, _check(path, arrays, model_type), arrays, sha256)
+    needed = [key for key in _NEEDED if correctives or key != "posedirs"]
+    return BodyFile(path, _check(path, arrays, needed, model_type), arrays, sha256)
 
 
-def _read_npz(stream: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_npz(stream: IO[bytes], keys: list[str]) -> dict[str, np.ndarray]:
     arrays = {}
     with zipfile.ZipFile(stream) as archive:
         members = set(archive.namelist())
-        for key in (*_NEEDED, *_OPTIONAL):
+        for key in keys:
             if f"{key}.npy" not in members:
                 continue
             if archive.getinfo(f"{key}.npy").file_size > LARGEST_ARRAY:
@@ -90,24 +94,24 @@ def _read_npz(stream: IO[bytes]) -> dict[str, np.ndarray]:
 
 def _read_npy(content: bytes, key: str) -> np.ndarray:
     stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    npy: Any = np.lib.format
+    first = npy.read_magic(stream) == (1, 0)
+    read_header = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
     if dtype.hasobject:
         return _as_array(read_pickle(stream), key)
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size != len(content) - stream.tell():
-        raise ValueError(f"`{key}` announces {size} bytes, {len(content) - stream.tell()} are there")
+    size, rest = int(np.prod(shape, dtype=object)) * dtype.itemsize, len(content) - stream.tell()
+    if size != rest:
+        raise ValueError(f"`{key}` announces {size} bytes, {rest} are there")
     stream.seek(0)
-    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+    return np.asarray(npy.read_array(stream, allow_pickle=False))
 
 
-def _read_pickled(stream: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_pickled(stream: IO[bytes], keys: list[str]) -> dict[str, np.ndarray]:
     content = plain(read_pickle(stream))
     if not isinstance(content, dict):
         raise RefusedPickle(f"it holds a {type(content).__name__}, not named arrays")
-    return {key: _as_array(content[key], key) for key in (*_NEEDED, *_OPTIONAL) if key in content}
+    return {key: _as_array(content[key], key) for key in keys if key in content}
 
 
 def _as_array(value: Any, key: str) -> np.ndarray:
@@ -117,8 +121,10 @@ def _as_array(value: Any, key: str) -> np.ndarray:
     return array
 
 
-def _check(path: Path, arrays: dict[str, np.ndarray], model_type: str | None) -> str:
-    for key in _NEEDED:
+def _check(
+    path: Path, arrays: dict[str, np.ndarray], needed: list[str], model_type: str | None
+) -> str:
+    for key in needed:
         if key not in arrays:
             raise BadBodyFile(f"`{path}` is no body model: it has no `{key}`", _HINT)
     tree = arrays["kintree_table"]
@@ -150,6 +156,8 @@ def _check_shapes(path: Path, kind: str, arrays: dict[str, np.ndarray]) -> None:
         "f": ("F", 3),
     }
     for key in ("kintree_table", *wanted):
+        if key not in arrays:
+            continue
         shape = arrays[key].shape
         fits = len(shape) == len(wanted[key]) and all(
             isinstance(want, str) or want == have
@@ -166,7 +174,7 @@ def _check_values(path: Path, kind: str, arrays: dict[str, np.ndarray]) -> None:
     def wrong(key: str, what: str) -> InputError:
         return BadBodyFile(f"`{path}` is no {kind} body: `{key}` {what}", _HINT)
 
-    for key in _NEEDED:
+    for key in (key for key in _NEEDED if key in arrays):
         if arrays[key].dtype.kind not in "fiu":
             raise wrong(key, f"must hold numbers, not {arrays[key].dtype}")
         if not np.isfinite(arrays[key]).all():
@@ -175,8 +183,8 @@ def _check_values(path: Path, kind: str, arrays: dict[str, np.ndarray]) -> None:
     faces = arrays["f"]
     if faces.size and not (faces.min() >= 0 and faces.max() < vertices):
         raise wrong("f", f"must hold vertices from 0 to {vertices - 1}")
-    parents = arrays["kintree_table"][0].astype(np.int64)[1:]
-    if tuple(parents) != MODEL_SKELETONS[kind].parents[1:]:
+    parents = tuple(arrays["kintree_table"][0].astype(np.int64)[1:])
+    if parents != (MODEL_SKELETONS[kind].parents or ())[1:]:
         raise wrong("kintree_table", "does not hold the parents of that skeleton")
     if np.abs(arrays["weights"].sum(1) - 1).max() > 0.02:
         raise wrong("weights", "must sum to 1 for every vertex")

@@ -36,8 +36,8 @@ def strongest_weights(weights: np.ndarray, most: int = 8) -> tuple[np.ndarray, n
         most: Keep no more than this many.
 
     Returns:
-        Joints (V, W) int16 and weights (V, W) float32, strongest first, rows sum to 1; short rows are filled
-        with joint 0 and weight 0.
+        Joints (V, W) int16 and weights (V, W) float32, strongest first, rows sum to 1; short rows
+        are filled with joint 0 and weight 0.
     """
     width = min(most, max(1, int((weights > 0).sum(1).max())))
     joint = np.argsort(-weights, axis=1, kind="stable")[:, :width]

@@ -1,15 +1,18 @@
 """Our own differentiable skinning: joints, a few surface points, or the whole surface, in batches.
 
-Linear blend skinning as smplx does it (smplx:smplx/lbs.py), without pose correctives. What an optimiser calls
-many times stays small: joints never touch a vertex, and surface points touch their own vertices only. The
-chain is turned level by level of the tree, eleven steps for SMPL-H, not joint by joint.
+Linear blend skinning as smplx does it (smplx:smplx/lbs.py), without pose correctives. What an
+optimiser calls many times stays small: joints never touch a vertex, and surface points touch their
+own vertices only. The chain is turned level by level of the tree, eleven steps for SMPL-H, not
+joint by joint.
 
-Frames: SMPL's (Y up, facing +Z, left at +X) or whatever `transl` and the root rotation turn it to; metres.
+Frames: SMPL's (Y up, facing +Z, left at +X) or whatever `transl` and the root rotation turn it to;
+metres.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +60,7 @@ class SkinLayer(torch.nn.Module):
     weights: Tensor
     j_template: Tensor
     j_shapedirs: Tensor
+    _back: Tensor
 
     def __init__(
         self,
@@ -76,9 +80,16 @@ class SkinLayer(torch.nn.Module):
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.tensor(array, dtype=torch.float32))
-        self._levels = _levels(parents)
-        order = [joint for joints, _ in self._levels for joint in joints]
-        self._back = [order.index(joint) for joint in range(len(parents))]
+        levels = _levels(parents)
+        self._level_count = len(levels) - 1
+        for i, (above, joints) in enumerate(itertools.pairwise(levels)):
+            its_parents = [parents[joint] for joint in joints]
+            self.register_buffer(f"_joints{i}", torch.tensor(joints))
+            self.register_buffer(f"_above{i}", torch.tensor(its_parents))
+            self.register_buffer(f"_rows{i}", torch.tensor([above.index(p) for p in its_parents]))
+        order = [joint for joints in levels for joint in joints]
+        back = [order.index(joint) for joint in range(len(parents))]
+        self.register_buffer("_back", torch.tensor(back))
 
     def rest_joints(self, betas: Tensor) -> Tensor:
         """Joints at rest (B, J, 3) for shapes (B, N)."""
@@ -106,43 +117,64 @@ class SkinLayer(torch.nn.Module):
             transl: (B, 3) shift of everything, metres; smplx's `transl`.
             vertex_ids: (K,) vertices wanted; all when left out.
         """
-        rest = self.rest_joints(betas)
-        turns, joints = self._turn_chain(rotmat, rest)
+        rest = _batch_last(self.rest_joints(betas))  # (3, J, B or 1)
+        turns, joints = self._turn_chain(_batch_last(rotmat), rest)
         weights = self.weights if vertex_ids is None else self.weights[vertex_ids]
         # Each joint carries x to turn · x + shift.
-        shifts = joints - (turns @ rest[..., None])[..., 0]
-        carry = torch.cat([turns, shifts[..., None]], -1)  # (B, J, 3, 4)
-        blended = torch.einsum("vj,bjk->bvk", weights, carry.flatten(-2)).unflatten(-1, (3, 4))
+        carry = torch.cat([turns, (joints - _turned(turns, rest))[:, None]], 1)  # (3, 4, J, B)
+        blended = torch.einsum("vj,bjk->bvk", weights, carry.permute(3, 2, 0, 1).flatten(-2))
+        blended = blended.unflatten(-1, (3, 4))
         at_rest = self.rest_vertices(betas, vertex_ids)
         points = (blended[..., :3] @ at_rest[..., None])[..., 0] + blended[..., 3]
+        places = joints.permute(2, 1, 0)
         if transl is not None:
-            joints, points = joints + transl[:, None], points + transl[:, None]
-        return Posed(joints, points)
+            places, points = places + transl[:, None], points + transl[:, None]
+        return Posed(places, points)
 
     def joints(self, betas: Tensor, rotmat: Tensor, transl: Tensor | None = None) -> Tensor:
         """Joint positions alone (B, J, 3); arguments as of `forward`."""
-        joints = self._turn_chain(rotmat, self.rest_joints(betas))[1]
+        rest = _batch_last(self.rest_joints(betas))
+        joints = self._turn_chain(_batch_last(rotmat), rest)[1].permute(2, 1, 0)
         return joints if transl is None else joints + transl[:, None]
 
     def _turn_chain(self, rotmat: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """Global rotations (B, J, 3, 3) and positions (B, J, 3)."""
-        rest = rest.expand(len(rotmat), -1, -1)
-        root = self._levels[0][0]
-        turns, places = [rotmat[:, root]], [rest[:, root]]
-        for (joints, rows), (above, _) in zip(self._levels[1:], self._levels[:-1], strict=True):
-            parent_turns = turns[-1][:, rows]
-            bones = rest[:, joints] - rest[:, [above[row] for row in rows]]
-            places.append(places[-1][:, rows] + (parent_turns @ bones[..., None])[..., 0])
-            turns.append(parent_turns @ rotmat[:, joints])
-        return torch.cat(turns, 1)[:, self._back], torch.cat(places, 1)[:, self._back]
+        """Global rotations (3, 3, J, B) and positions (3, J, B), from (3, 3, J, B) and (3, J, B).
+
+        The batch lies last, so that products of small matrices run along memory.
+        """
+        rest = rest.expand(-1, -1, rotmat.shape[-1])
+        turns, places = [rotmat[:, :, :1]], [rest[:, :1]]
+        for joints, above, rows in self._steps():
+            parent_turns = turns[-1].index_select(2, rows)
+            bones = rest.index_select(1, joints) - rest.index_select(1, above)
+            places.append(places[-1].index_select(1, rows) + _turned(parent_turns, bones))
+            local = rotmat.index_select(2, joints)
+            turns.append((parent_turns[:, :, None] * local[None]).sum(1))
+        return (
+            torch.cat(turns, 2).index_select(2, self._back),
+            torch.cat(places, 1).index_select(1, self._back),
+        )
+
+    def _steps(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each level: its joints, their parents, the parents' rows in the level above."""
+        for i in range(self._level_count):
+            joints, above = self.get_buffer(f"_joints{i}"), self.get_buffer(f"_above{i}")
+            yield joints, above, self.get_buffer(f"_rows{i}")
 
 
-def _levels(parents: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Joints of each level of the tree, and the row of each one's parent in the level above."""
-    levels: list[tuple[list[int], list[int]]] = [([0], [0])]
-    while True:
-        above = levels[-1][0]
-        joints = [joint for joint, parent in enumerate(parents) if parent in above]
-        if not joints:
-            return levels
-        levels.append((joints, [above.index(parents[joint]) for joint in joints]))
+def _batch_last(array: Tensor) -> Tensor:
+    """(B, J, ...) to (..., J, B), in memory."""
+    return array.movedim((0, 1), (-1, -2)).contiguous()
+
+
+def _turned(turns: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors (3, J, B) turned by matrices (3, 3, J, B)."""
+    return (turns * vectors[None]).sum(1)
+
+
+def _levels(parents: Sequence[int]) -> list[list[int]]:
+    """The joints of each level of the tree, the root's first."""
+    levels = [[0]]
+    while below := [joint for joint, parent in enumerate(parents) if parent in levels[-1]]:
+        levels.append(below)
+    return levels

@@ -87,7 +87,7 @@ def _parts(model_type: str, rotmat: Tensor) -> dict[str, Tensor]:
 def _completed(file: BodyFile) -> dict[str, np.ndarray]:
     """The arrays with the hand and face entries that smplx reads even where they are not used."""
     flat, components = np.zeros(3 * _HAND, np.float32), np.eye(3 * _HAND, dtype=np.float32)
-    needed = {
+    needed: dict[str, np.ndarray] = {
         "hands_componentsl": components,
         "hands_componentsr": components,
         "hands_components": components,

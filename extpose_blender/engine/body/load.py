@@ -1,8 +1,8 @@
 """Loads a body by name or file.
 
-The open body is evaluated by our own layer and needs nothing else. Licensed bodies have pose correctives and are
-evaluated by the package smplx, which is research-only and optional; their files are read by us, because smplx
-would unpickle them.
+The open body is evaluated by our own layer and needs nothing else. Licensed bodies have pose
+correctives and are evaluated by the package smplx, which is research-only and optional; their files
+are read by us, because smplx would unpickle them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Body:
         self.skin_weights = arrays["weights"].astype(np.float32)
         """(V, J) skinning weights, rows sum to 1."""
         self.landmarks = _landmarks(file)
-        """Vertex of each named surface point, in smplx's names; empty for a mesh that is not known."""
+        """Vertex of each named surface point, in smplx's names; empty for an unknown mesh."""
 
     @property
     def num_betas(self) -> int:
@@ -69,7 +69,7 @@ class Body:
 
     @property
     def side(self) -> str:
-        """`left` or `right` for a hand, told by where its fingers point at rest; empty for a body."""
+        """`left` or `right` for a hand, by where its fingers point at rest; empty for a body."""
         if self.model_type != "mano":
             return ""
         joints = self.joints_rest(np.zeros(NUM_BETAS, np.float32))
@@ -86,11 +86,15 @@ class Body:
 
     @cached_property
     def layer(self) -> SkinLayer:
-        """The skinning layer (torch). Its joints hold for every body, its surface lacks correctives."""
+        """The skinning layer (torch). Its joints hold for every body; it has no correctives."""
         from .layer import SkinLayer
 
         return SkinLayer(
-            self.v_template, self.shapedirs, self.regressor, self.skin_weights, self.parents.tolist()
+            self.v_template,
+            self.shapedirs,
+            self.regressor,
+            self.skin_weights,
+            self.parents.tolist(),
         )
 
     def pose_joints(self, betas: Tensor, poses: Tensor, transl: Tensor | None = None) -> Tensor:
@@ -110,11 +114,13 @@ class Body:
         self, vertex_ids: Tensor, betas: Tensor, poses: Tensor, transl: Tensor | None = None
     ) -> Posed:
         """Pose the joints and some vertices (K,); the other arguments as of `pose_joints`."""
-        return self.layer(betas, self._rotmat(poses), transl, vertex_ids)  # type: ignore[no-any-return]
+        posed: Posed = self.layer(betas, self._rotmat(poses), transl, vertex_ids)
+        return posed
 
     def pose(self, betas: Tensor, poses: Tensor, transl: Tensor | None = None) -> Posed:
         """Pose the joints and the whole surface; arguments as of `pose_joints`."""
-        return self.layer(betas, self._rotmat(poses), transl)  # type: ignore[no-any-return]
+        posed: Posed = self.layer(betas, self._rotmat(poses), transl)
+        return posed
 
     @cached_property
     def _joint_shapes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -134,7 +140,9 @@ class Body:
             return poses
         if tuple(poses.shape[1:]) == (joints, 3):
             return rotvec_to_rotmat(poses)
-        raise BadShape(f"`poses` must be (B, {joints}, 3) or (B, {joints}, 3, 3), not {poses.shape}")
+        raise BadShape(
+            f"`poses` must be (B, {joints}, 3) or (B, {joints}, 3, 3), not {tuple(poses.shape)}"
+        )
 
 
 class SmplxBody(Body):
@@ -166,7 +174,8 @@ def load_body(name_or_path: str | Path, model_type: str | None = None) -> Body:
     """Load a body.
 
     Args:
-        name_or_path: `open`, the name of an added body, or a file: SMPL, SMPL-H, SMPL-X or MANO, .npz or .pkl.
+        name_or_path: `open`, the name of an added body, or a file: SMPL, SMPL-H, SMPL-X or MANO,
+            .npz or .pkl.
         model_type: The kind that is wanted; any when left out.
 
     Raises:
@@ -176,7 +185,8 @@ def load_body(name_or_path: str | Path, model_type: str | None = None) -> Body:
     """
     name = str(name_or_path)
     if name == "open":
-        return Body(read_body_file(find_resource("bodies/open/model.npz"), model_type), "open")
+        path = find_resource("bodies/open/model.npz")
+        return Body(read_body_file(path, model_type, correctives=False), "open")
     path = Path(name_or_path).expanduser()
     if not path.exists():
         path = _added_body(name)

@@ -1,11 +1,12 @@
 """Reads the pickles in which SMPL and MANO are published, and runs nothing that is in them.
 
-Every class that such a pickle may name is replaced by an inert stand-in that only keeps its arguments. numpy,
-scipy and chumpy are never called by the pickle; arrays are made afterwards, from bytes whose number and type
-were checked. A pickle that names anything else is refused at that name.
+Every class that such a pickle may name is replaced by an inert stand-in that only keeps its
+arguments. numpy, scipy and chumpy are never called by the pickle; arrays are made afterwards, from
+bytes whose number and type were checked. A pickle that names anything else is refused at that name.
 
-Sources: numpy's `ndarray.__reduce__` and `dtype.__reduce__`; scipy's compressed matrices keep `data`, `indices`,
-`indptr`, `_shape`; chumpy:chumpy/ch.py (`Ch` keeps `x`) and chumpy/reordering.py (`Select`, `Reshape`, `transpose`).
+Sources: numpy's `ndarray.__reduce__` and `dtype.__reduce__`; scipy's compressed matrices keep
+`data`, `indices`, `indptr`, `_shape`; chumpy:chumpy/ch.py (`Ch` keeps `x`) and chumpy/reordering.py
+(`Select`, `Reshape`, `transpose`).
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ class _Class(_StandIn):
 
 class _Dtype(_StandIn):
     def code(self) -> str:
-        """numpy's code with the byte order, such as `<f8`; `O` for objects."""
+        """The code of numpy with the byte order, such as `<f8`; `O` for objects."""
         name = _text(self.arguments[0]) if self.arguments else ""
-        order = _text(self.state[1]) if isinstance(self.state, tuple) and len(self.state) > 1 else "|"
+        given = isinstance(self.state, tuple) and len(self.state) > 1
+        order = _text(self.state[1]) if given else "|"
         if name[:1] == "O":
             return "O"
         if not _PLAIN_DTYPE.fullmatch(name) or order not in "<>=|":
@@ -56,7 +58,7 @@ class _Dtype(_StandIn):
 
 
 class _Array(_StandIn):
-    """`numpy.core.multiarray._reconstruct`, then a state of version, shape, type, order and bytes."""
+    """`numpy.core.multiarray._reconstruct`; state: version, shape, type, order and bytes."""
 
     def plain(self) -> Any:
         _, shape, dtype, column_major, content = self.state
@@ -189,8 +191,8 @@ def read_pickle(stream: IO[bytes]) -> Any:
     try:
         return _Reader(stream, encoding="latin1").load()
     except (
-        pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-        ImportError, MemoryError, OverflowError, RecursionError, struct.error,
+        pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
+        AttributeError, ImportError, MemoryError, OverflowError, RecursionError, struct.error,
     ) as reason:  # fmt: skip
         raise RefusedPickle(f"it is damaged: {reason or type(reason).__name__}") from reason
 
