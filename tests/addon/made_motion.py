@@ -80,7 +80,7 @@ def make_body(
 def forward_kinematics(
     rotvec: np.ndarray, trans_m: np.ndarray, body: BodyGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (T, J, 3) and posed vertices (T, V, 3) as smplx computes them, in float64."""
+    """Joints (T, J, 3) as smplx computes them, and their rotations (T, J, 3, 3), in float64."""
     turns, rest = rotvec_to_rotmat(rotvec.astype(float)), body.rest_joints_m.astype(float)
     world, at = np.zeros_like(turns), np.zeros((*turns.shape[:2], 3))
     for joint, parent in enumerate(body.parents):
@@ -89,9 +89,15 @@ def forward_kinematics(
         else:
             world[:, joint] = world[:, parent] @ turns[:, joint]
             at[:, joint] = at[:, parent] + world[:, parent] @ (rest[joint] - rest[parent])
-    local = body.rest_vertices_m.astype(float)[:, None] - rest  # (V, J, 3)
+    return at, world
+
+
+def skinned(rotvec: np.ndarray, trans_m: np.ndarray, body: BodyGeometry) -> np.ndarray:
+    """Posed vertices (T, V, 3) as smplx computes them, in float64. For small bodies."""
+    at, world = forward_kinematics(rotvec, trans_m, body)
+    local = body.rest_vertices_m.astype(float)[:, None] - body.rest_joints_m  # (V, J, 3)
     moved = np.einsum("tjab,vjb->tvja", world, local) + at[:, None]
-    return at, np.einsum("vj,tvja->tva", body.dense_weights(), moved)
+    return np.einsum("vj,tvja->tva", body.dense_weights(), moved)
 
 
 def make_motion(

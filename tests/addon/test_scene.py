@@ -15,10 +15,10 @@ from extpose_blender.addon.import_motion import import_motions  # noqa: E402
 from extpose_blender.addon.scene import Person, build_clip, scene_fps  # noqa: E402
 from extpose_blender.protocol.errors import BadMotionFile  # noqa: E402
 from tests.addon.made_motion import (  # noqa: E402
-    forward_kinematics,
     make_body,
     make_K,
     make_motion,
+    skinned,
     write_person,
 )
 from tests.addon.scene_checks import (  # noqa: E402
@@ -49,7 +49,7 @@ def test_joints_are_the_motions_on_every_frame(body_model):
 def test_skinned_surface_is_the_bodys_on_every_frame():
     motion = make_motion(BODY, 20)
     clip = new_clip([Person("clip", motion, BODY)])
-    _, wanted = forward_kinematics(motion.rotvec, motion.trans, BODY)
+    wanted = skinned(motion.rotvec, motion.trans, BODY)
     found = vertices_in_blender(clip.people[0].mesh, range(1, 21))
     assert np.abs(found - wanted).max() < 1e-4
 
