@@ -21,7 +21,6 @@ PLAN = TakePlan(
     frames=100,
     cameras=1,
     size=(1280, 720),
-    antialiasing="8",
     seed=15,
     first_yaw_deg=62.0,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from extpose_blender.protocol.resources import find_resource
 from extpose_blender.protocol.skeletons import LIMB_JOINTS
 from models.evaluate.cameras import place_cameras
@@ -88,7 +89,7 @@ def test_cameras_see_the_whole_body_and_stand_in_the_room(take: Take) -> None:
 
 
 def test_cameras_stand_all_round() -> None:
-    points = np.random.default_rng(0).uniform(-0.5, 0.5, (4, 30, 3)) + [0, 0, 1]
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (4, 30, 3)) + np.array([0, 0, 1])
     cameras = place_cameras(points, 3, (640, 360), np.random.default_rng(1))
     yaws = np.sort([np.arctan2(c.place_m[1], c.place_m[0]) for c in cameras])
     assert np.diff(yaws).min() > 1.2

@@ -1,4 +1,4 @@
-"""The table says zero for the truth itself, ignores what it should, and reproduces known numbers."""
+"""Zero for the truth itself, blind to what it should ignore, equal to known numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from extpose_blender.protocol.geometry import rotvec_to_rotmat
 from extpose_blender.protocol.skeletons import LIMB_JOINTS
 from models.evaluate.estimates import Estimate, mediapipe_world
@@ -28,7 +29,7 @@ def estimate(joints: np.ndarray) -> Estimate:
 
 
 def test_the_truth_has_no_error(clip: TruthClip) -> None:
-    found = score(clip, estimate(clip.joints_m + [1.0, 2.0, 3.0]))
+    found = score(clip, estimate(clip.joints_m + np.array([1.0, 2.0, 3.0])))
     assert (found.pa_mpjpe_mm, found.mpjpe_mm) == pytest.approx((0, 0), abs=1e-9)
     assert found.acceleration_m_s2 == pytest.approx(0, abs=1e-9)
     assert (found.rows, found.coverage) == (9, 1.0)

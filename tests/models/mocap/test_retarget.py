@@ -1,4 +1,4 @@
-"""Limbs on SMPL-H point where the source's limbs point, hinges bend about their own axes, soles stand."""
+"""Limbs point where the source's point, hinges bend about their own axes, soles stand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from extpose_blender.protocol.errors import BadMotionFile
 from extpose_blender.protocol.geometry import Z_UP_R_Y_UP, rotvec_to_rotmat
 from extpose_blender.protocol.resources import find_resource
