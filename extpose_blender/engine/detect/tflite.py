@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +64,9 @@ class TfliteModel:
                 "Package `ai-edge-litert` is not installed: it runs the default 2D models", _INSTALL
             ) from None
         try:
-            self._net: Any = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
-            self._net.allocate_tensors()
+            with _runtime_hushed():
+                self._net: Any = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
+                self._net.allocate_tensors()
         except (ValueError, RuntimeError) as reason:
             raise BadModelFile(f"`{path}` cannot be loaded: {reason}", _INSTALL) from reason
         details = self._net.get_input_details()[0]
@@ -89,6 +93,21 @@ class TfliteModel:
         del tensor  # the interpreter does not run while its memory is lent
         self._net.invoke()
         return [self._net.get_tensor(index)[0] for index in self._outputs]
+
+
+@contextmanager
+def _runtime_hushed() -> Iterator[None]:
+    """Keep the runtime's greeting off stderr, which is for our own words. Real failures raise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
