@@ -28,6 +28,7 @@ import bpy
 from ..protocol.errors import ExtPoseError, InputError, UsageError, WorkerFailed
 from ..protocol.files import read_json
 from ..protocol.messages import PROTOCOL_VERSION, Done, Failed, Hello, Message, Progress, Warned
+from ..protocol.version import extpose_version
 from .clip_files import read_people
 from .exporters import export_clip
 from .scene import BuiltClip, build_clip, set_up_new_file
@@ -39,7 +40,7 @@ FRAME_START = 1
 def main(arguments: list[str]) -> int:
     """Write what the request named on the command line asks for. Returns the exit code."""
     send = _private_stdout()
-    send(Hello(PROTOCOL_VERSION, f"Blender {bpy.app.version_string}"))
+    send(Hello(PROTOCOL_VERSION, extpose_version()))
     try:
         if len(arguments) != 1:
             raise UsageError("The scene writer takes one argument: the path of a request")

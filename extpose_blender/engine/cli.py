@@ -22,10 +22,10 @@ from ..protocol.errors import Cancelled, ExtPoseError, InputError, SomeItemsFail
 from ..protocol.job import Job
 from ..protocol.messages import Done, Failed
 from ..protocol.options import CaptureOptions, RunOptions
+from ..protocol.version import extpose_version
 from . import weights
 from .console import Console
 from .report import Listener
-from .version import extpose_version
 from .worker import as_known, as_message, exit_code_of, run_job
 from .worker_process import run_job_in_worker
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..protocol.errors import BadVideo
 from ..protocol.files import read_json, write_json
-from ..protocol.flow import ClipInfo, Frame, FrameDetections, Intrinsics
+from ..protocol.flow import ClipInfo, Frame, FrameDetections
 from .kept import Chunk, read_chunk_or_none, write_chunk
 from .report import Listener, Stopwatch
 from .video.camera_motion import CameraMotion

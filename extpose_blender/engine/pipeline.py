@@ -25,6 +25,7 @@ from ..protocol.job import Job
 from ..protocol.messages import Done, People, Person
 from ..protocol.motion import Motion
 from ..protocol.options import CaptureOptions
+from ..protocol.version import extpose_version
 from .body.geometry import body_geometry
 from .body.load import Body, load_body
 from .detect_clip import DetectedClip, detect_clip
@@ -36,9 +37,8 @@ from .refine.intrinsics import choose_intrinsics
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
 from .report import Listener, Stopwatch, mean_of, person_report
-from .track.prominence import select_people
 from .track.build import build_tracks
-from .version import extpose_version
+from .track.prominence import select_people
 from .video.clip import probe_clip, read_frames
 from .video.sampling import Sampling
 from .write_results import PersonResult, write_results

@@ -26,8 +26,8 @@ from ..protocol.messages import (
     Hello,
     Message,
 )
+from ..protocol.version import extpose_version
 from .report import Listener
-from .version import extpose_version
 
 GRACE_S = 10.0
 """Seconds that a cancelled job has to stop by itself before the process ends."""

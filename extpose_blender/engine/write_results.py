@@ -95,6 +95,7 @@ def _blender_request(
     return {
         "clip": name,
         "video": str(info.path.absolute()),
+        "rotation_deg": info.rotation_deg,
         "people": [
             {
                 "motion": str(_motion_path(folder, person).absolute()),

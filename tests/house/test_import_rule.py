@@ -20,7 +20,7 @@ PACKAGE = ROOT / "extpose_blender"
 STAGES = ("video", "detect", "track", "lift", "refine", "exporters")
 SHARED = ("body", "draw")
 FRONT = ("cli", "worker")
-SUPPORT = ("console", "doctor", "job_folder", "kept", "report", "version", "worker_process")
+SUPPORT = ("console", "doctor", "job_folder", "kept", "report", "worker_process")
 """Files of engine/ that know no stage. Those named nowhere here know all, as `pipeline` does."""
 
 BLENDER = {"bpy", "bpy_extras", "mathutils", "addon_utils"}

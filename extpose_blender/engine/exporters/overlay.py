@@ -67,8 +67,9 @@ class _Person:
         self.motion, self.faces, self.color = motion, body.faces, color
         self.skin = Skinner(body)
         self.skeleton = _detector_skeleton_or_none(motion)
-        confidence = motion.confidence.reshape(len(motion), -1)
-        self.seen = confidence.max(axis=1, initial=0.0) > 0
+        self.seen = motion.confidence.reshape(len(motion), -1).max(axis=1, initial=0.0) > 0
+        rows = np.flatnonzero(self.seen)
+        self.rows = range(int(rows[0]), int(rows[-1]) + 1) if len(rows) else range(0)
 
     def vertices_camera_m(self, row: int) -> np.ndarray:
         """(V, 3) in the OpenCV camera."""
@@ -80,7 +81,7 @@ class _Person:
 def draw_people(frame: Frame, people: Sequence[_Person]) -> np.ndarray:
     """A copy of the frame's picture with the people drawn into it, those farther away first."""
     image = frame.image_rgb.copy()
-    here = [person for person in people if frame.row < len(person.motion)]
+    here = [person for person in people if frame.row in person.rows]
     surfaces = [person.vertices_camera_m(frame.row) for person in here]
     for i in sorted(range(len(here)), key=lambda i: -float(surfaces[i][:, 2].mean())):
         person = here[i]

@@ -6,7 +6,7 @@ import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..protocol.resources import PACKAGE_ROOT
+from .resources import PACKAGE_ROOT
 
 
 @cache
