@@ -123,8 +123,9 @@ def make_weights(
 ) -> np.ndarray:
     """Final skinning weights (V, 52): trunk divided anew, symmetric, smooth, few per vertex."""
     weights = divide_trunk(weights, vertices_m, joints_m)
-    body = weights[:, [JOINTS[name] for name in SMPLH_52.joint_names[:20]]].sum(1)
-    weights = smooth_weights(weights, faces, rounds=5, strength=0.1 + 0.4 * body)
+    # Fingers are finely meshed and need little.
+    fingers = weights[:, JOINTS["right_wrist"] + 1 :].sum(1)
+    weights = smooth_weights(weights, faces, rounds=6, strength=0.5 - 0.3 * fingers)
     weights = (weights + weights[mirror][:, list(SMPLH_52.mirror)]) / 2
     return keep_strongest(weights)
 

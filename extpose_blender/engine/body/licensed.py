@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,6 @@ from torch import Tensor
 from .files import BodyFile
 from .layer import Posed
 
-_FACE = ("nose", "reye", "leye", "rear", "lear")
 _HAND = 15
 _BODY = 21
 
@@ -28,22 +29,19 @@ def make_smplx_model(file: BodyFile) -> torch.nn.Module:
         "smplx": smplx.SMPLXLayer,
         "mano": smplx.MANOLayer,
     }
-    data = smplx.utils.Struct(**_completed(file))
-    # It looks for vertices of the published meshes; ours to choose are joints alone.
-    nowhere = dict.fromkeys(_FACE, 0)
+    options = {"use_pca": False, "flat_hand_mean": True, "num_betas": 10, "ext": "npz"}
+    arrays = _completed(file)
+    model: Any
     with contextlib.redirect_stdout(io.StringIO()):  # It prints that 10 shape numbers are few.
-        model: torch.nn.Module = classes[file.model_type](
-            "",
-            data_struct=data,
-            vertex_ids=nowhere,
-            use_hands=False,
-            use_feet_keypoints=False,
-            use_pca=False,
-            flat_hand_mean=True,
-            num_betas=10,
-            ext="npz",
-        )
-    return model.requires_grad_(False)
+        if file.model_type == "smplx":
+            model = _from_own_copy(classes["smplx"], arrays, options)
+        else:
+            data = smplx.utils.Struct(**arrays)
+            model = classes[file.model_type]("", data_struct=data, **options)
+    # It adds vertices of the published meshes to the joints; ours may be another mesh.
+    model.vertex_joint_selector.extra_joints_idxs = torch.zeros(0, dtype=torch.long)
+    layer: torch.nn.Module = model.requires_grad_(False)
+    return layer
 
 
 def pose_smplx(
@@ -68,6 +66,17 @@ def pose_smplx(
         **parts,
     )
     return Posed(out.joints[:, :joints], out.vertices)
+
+
+def _from_own_copy(
+    layer: Any, arrays: dict[str, np.ndarray], options: dict[str, Any]
+) -> torch.nn.Module:
+    """SMPL-X's class takes no arrays, only a path: it is given a file with what we checked."""
+    with tempfile.TemporaryDirectory(prefix="extpose-") as folder:
+        path = Path(folder) / "checked.npz"
+        np.savez(path, **arrays)
+        model: torch.nn.Module = layer(str(path), **options)
+        return model
 
 
 def _parts(model_type: str, rotmat: Tensor) -> dict[str, Tensor]:

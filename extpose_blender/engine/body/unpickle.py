@@ -144,8 +144,8 @@ class _Rebuilt(_StandIn):
         return made.plain()
 
 
-class _Ordered(_StandIn):
-    """`collections.OrderedDict`, which holds nothing that a body needs."""
+class _Collection(_StandIn):
+    """A set or an ordered dictionary, in which chumpy keeps nothing that a body needs."""
 
 
 _SPARSE_MODULES = ("scipy.sparse.csc", "scipy.sparse._csc", "scipy.sparse.csr", "scipy.sparse._csr")
@@ -161,7 +161,9 @@ _ALLOWED: dict[tuple[str, str], type] = {
     ("__builtin__", "object"): _Class,
     ("builtins", "object"): _Class,
     ("_codecs", "encode"): _Encoded,
-    ("collections", "OrderedDict"): _Ordered,
+    ("collections", "OrderedDict"): _Collection,
+    ("__builtin__", "set"): _Collection,
+    ("builtins", "set"): _Collection,
 }
 for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _Array
