@@ -18,7 +18,7 @@ import numpy as np
 from ..protocol.errors import BadVideo
 from ..protocol.files import read_json, write_json
 from ..protocol.flow import ClipInfo, Frame, FrameDetections
-from .kept import Chunk, read_chunk_or_none, write_chunk
+from .kept import Chunk, State, read_chunks, write_chunk
 from .report import Listener, Stopwatch
 from .video.camera_motion import CameraMotion
 from .video.clip import count_rows, read_frames
@@ -70,17 +70,17 @@ def detect_clip(
         Cancelled: The user asked to stop.
         OutputNotWritable: A chunk cannot be kept.
     """
-    chunks = list(_kept_chunks(folder))
+    chunks, state = read_chunks(folder)
     ended = _read_end(folder, chunks)
     if ended is None:
-        _detect_rest(info, sampling, make_detector, folder, chunks, listener, watch)
+        state = _detect_rest(info, sampling, make_detector, folder, chunks, state, listener, watch)
     else:
         for warning in ended["warnings"]:
             listener.warn(*warning)
     if not chunks:
         raise BadVideo(f"`{info.path}` holds no frame in the range asked for")
     camera = CameraMotion(info.width, info.height)
-    camera.restore(_part_of(chunks[-1].state, _CAMERA))
+    camera.restore(_part_of(state, _CAMERA))
     return DetectedClip(
         [detections for chunk in chunks for detections in chunk.detections],
         np.concatenate([chunk.frame_index for chunk in chunks]),
@@ -95,10 +95,11 @@ def _detect_rest(
     make_detector: Callable[[], Any],
     folder: Path,
     chunks: list[Chunk],
+    state: State,
     listener: Listener,
     watch: Stopwatch,
-) -> None:
-    """Work through the rows after the kept chunks, and append a chunk for each run of rows."""
+) -> State:
+    """Work through the rows after the kept chunks, append a chunk for each run of rows, return the state."""
     warnings: list[tuple[str, str, str]] = []
 
     def warn(code: str, message: str, hint: str = "") -> None:
@@ -111,18 +112,20 @@ def _detect_rest(
         detector = make_detector()
     camera = CameraMotion(info.width, info.height)
     if chunks:
-        detector.restore(_part_of(chunks[-1].state, _DETECTOR))
-        camera.restore(_part_of(chunks[-1].state, _CAMERA))
+        detector.restore(_part_of(state, _DETECTOR))
+        camera.restore(_part_of(state, _CAMERA))
     frames = _timed(read_frames(info, sampling, first, warn), watch)
     try:
         while block := _next_chunk(frames, detector, camera, first, total, listener, watch):
-            write_chunk(folder / f"{len(chunks):05}.npz", block)
+            state = _state_of(detector, camera)
+            write_chunk(folder, len(chunks), block, state)
             chunks.append(block)
             first += len(block.detections)
     finally:
         frames.close()
         detector.close()
     write_json(folder / "end.json", {"rows": first, "warnings": warnings})
+    return state
 
 
 def _next_chunk(
@@ -153,10 +156,8 @@ def _next_chunk(
     watch.add("detect", time.perf_counter() - start - (watch.seconds.get("decode", 0.0) - waited))
     if not found:
         return None
-    state = {_DETECTOR + name: value for name, value in detector.state().items()}
-    state |= {_CAMERA + name: value for name, value in camera.state().items()}
     index, times = zip(*places, strict=True)
-    return Chunk(tuple(found), np.array(index, np.int64), np.array(times, np.float64), state)
+    return Chunk(tuple(found), np.array(index, np.int64), np.array(times, np.float64))
 
 
 def detections_boxes(detections: FrameDetections) -> np.ndarray:
@@ -181,16 +182,6 @@ def _timed(frames: Iterator[Frame], watch: Stopwatch) -> Iterator[Frame]:
         frames.close()  # type: ignore[attr-defined]
 
 
-def _kept_chunks(folder: Path) -> Iterator[Chunk]:
-    for number in range(10**5):
-        chunk = read_chunk_or_none(folder / f"{number:05}.npz")
-        if chunk is None:
-            return
-        yield chunk
-        if len(chunk.detections) < CHUNK_ROWS:
-            return
-
-
 def _read_end(folder: Path, chunks: list[Chunk]) -> dict[str, Any] | None:
     """What the earlier run wrote when it had reached the clip's end, if its chunks are all there."""
     path = folder / "end.json"
@@ -201,5 +192,10 @@ def _read_end(folder: Path, chunks: list[Chunk]) -> dict[str, Any] | None:
     return end if complete else None
 
 
-def _part_of(state: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def _state_of(detector: Any, camera: CameraMotion) -> State:
+    state = {_DETECTOR + name: value for name, value in detector.state().items()}
+    return state | {_CAMERA + name: value for name, value in camera.state().items()}
+
+
+def _part_of(state: State, prefix: str) -> State:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -1,4 +1,8 @@
-"""What stages leave in the job folder, as .npz files: detections in chunks of rows, lifted tracks whole."""
+"""What stages leave in the job folder, as .npz files.
+
+Detections come in chunks of rows; lifted tracks are whole. Beside a chunk lies the state that the next one
+starts from; only the newest state is kept, because it may grow with the clip.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,11 @@ from ..protocol.files import read_npz, write_npz
 from ..protocol.flow import FrameDetections, Intrinsics, LiftedTrack
 
 _ARRAYS = ("keypoints_2d", "hints_3d_m", "score", "hands_2d")
-_STATE = "state/"
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The detections of a run of rows, and what is needed to go on after them."""
+    """The detections of a run of rows."""
 
     detections: tuple[FrameDetections, ...]
     """One per row, rows without a gap."""
@@ -27,8 +30,6 @@ class Chunk:
     """(R,) int64: source picture of each row."""
     time_s: np.ndarray
     """(R,) float64: its presentation time, seconds."""
-    state: dict[str, np.ndarray]
-    """State of whatever worked on the rows, after the last of them."""
 
     def __post_init__(self) -> None:
         axes = {"R": len(self.detections)}
@@ -36,19 +37,51 @@ class Chunk:
         check_shape("time_s", self.time_s, ("R",), axes)
 
 
-def write_chunk(path: Path, chunk: Chunk) -> None:
-    """Write a chunk, aside and renamed. Raises OutputNotWritable."""
+State = dict[str, np.ndarray]
+"""State of whatever works on the rows, after the last of them."""
+
+
+def write_chunk(folder: Path, number: int, chunk: Chunk, state: State) -> None:
+    """Add a chunk to a folder. The chunk's file comes last: once it is there, so is its state.
+
+    Raises:
+        OutputNotWritable: The disk is full, or the folder cannot be written.
+    """
     arrays = {
         name: np.concatenate([getattr(d, name) for d in chunk.detections]) for name in _ARRAYS
     }
-    arrays |= {_STATE + name: value for name, value in chunk.state.items()}
     arrays["count"] = np.array([len(d) for d in chunk.detections])
     arrays["row"] = np.array([d.row for d in chunk.detections])
-    write_npz(path, arrays | {"frame_index": chunk.frame_index, "time_s": chunk.time_s})
+    arrays |= {"frame_index": chunk.frame_index, "time_s": chunk.time_s}
+    write_npz(_state_path(folder, number), state)
+    write_npz(_chunk_path(folder, number), arrays)
+    if number > 0:
+        _state_path(folder, number - 1).unlink(missing_ok=True)
 
 
-def read_chunk_or_none(path: Path) -> Chunk | None:
-    """A chunk that an earlier run finished, or `None` when there is none or it is damaged."""
+def read_chunks(folder: Path) -> tuple[list[Chunk], State]:
+    """What an earlier run finished: chunks from the first on, and the state after the last of them.
+
+    Nothing when the state is not there or damaged: then the work starts anew.
+    """
+    chunks: list[Chunk] = []
+    while (chunk := _read_chunk_or_none(_chunk_path(folder, len(chunks)))) is not None:
+        chunks.append(chunk)
+    try:
+        return (chunks, read_npz(_state_path(folder, len(chunks) - 1))) if chunks else ([], {})
+    except InputError:
+        return [], {}
+
+
+def _chunk_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}.npz"
+
+
+def _state_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:05}-state.npz"
+
+
+def _read_chunk_or_none(path: Path) -> Chunk | None:
     if not path.exists():
         return None
     try:
@@ -59,8 +92,7 @@ def read_chunk_or_none(path: Path) -> Chunk | None:
             FrameDetections(int(row), *(arrays[name][start:end] for name in _ARRAYS))
             for row, start, end in zip(arrays["row"], starts, ends, strict=True)
         )
-        state = {k.removeprefix(_STATE): v for k, v in arrays.items() if k.startswith(_STATE)}
-        return Chunk(detections, arrays["frame_index"], arrays["time_s"], state)
+        return Chunk(detections, arrays["frame_index"], arrays["time_s"])
     except (InputError, BadShape, KeyError, ValueError):
         return None
 
