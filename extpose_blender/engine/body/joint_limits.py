@@ -2,8 +2,8 @@
 
 A joint's rotation is taken apart into a twist about its bone and a swing that carries the bone. A
 swing is a rotation vector at right angles to the bone; its two components and the twist each have a
-lowest and a highest angle. Elbows and knees are hinges with a little play, because a body model's
-bones are not a person's.
+lowest and a highest angle. Knees are hinges with a little play and elbows hinges that may lean,
+because a body model's bones are not a person's.
 
 The angles are about the axes of the rest pose (X to the person's left, Y up, Z forward). Their
 middle is the clinical range of the American Academy of Orthopaedic Surgeons ("Joint Motion: Method
@@ -47,14 +47,15 @@ _LEFT: dict[str, tuple[int, _Range, _Range, _Range]] = {
     "left_collar": (_X, (-45, 45), (-50, 45), (-40, 65)),
     # +z lifts the arm, -y brings it forward.
     "left_shoulder": (_X, (-140, 140), (-160, 90), (-130, 115)),
-    # -y bends the elbow; about x the forearm turns.
-    "left_elbow": (_X, (-120, 120), (-165, 20), (-45, 45)),
+    # -y bends the elbow; about x the forearm turns. The hinge leans up to 30 degrees from Y with
+    # how the upper arm is turned, which in a full bend is up to 80 degrees about z.
+    "left_elbow": (_X, (-120, 120), (-165, 20), (-80, 80)),
     # -z bends the hand towards the palm.
     "left_wrist": (_X, (-85, 85), (-60, 60), (-100, 95)),
     "left_hand": (_X, (-45, 45), (-45, 45), (-90, 60)),
     "left_thumb1": (_X, (-75, 75), (-75, 75), (-75, 75)),
-    "left_thumb2": (_X, (-60, 60), (-75, 75), (-75, 75)),
-    "left_thumb3": (_X, (-45, 45), (-100, 100), (-100, 100)),
+    "left_thumb2": (_X, (-75, 75), (-85, 85), (-85, 85)),
+    "left_thumb3": (_X, (-85, 85), (-100, 100), (-100, 100)),
     "jaw": (_Y, (-10, 45), (-20, 20), (-20, 20)),
     "left_eye_smplhf": (_Y, (-50, 50), (-60, 60), (-30, 30)),
 }
@@ -63,8 +64,8 @@ _LEFT |= {
     for finger in ("index", "middle", "ring", "pinky")
     for i, twist, side, bend in (
         (1, 40.0, 45.0, (-115.0, 60.0)),
-        (2, 25.0, 25.0, (-135.0, 30.0)),
-        (3, 25.0, 25.0, (-110.0, 45.0)),
+        (2, 30.0, 40.0, (-135.0, 30.0)),
+        (3, 30.0, 50.0, (-110.0, 45.0)),
     )
 }
 
