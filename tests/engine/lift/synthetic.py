@@ -95,7 +95,10 @@ def see(points_m: np.ndarray, fps: float, skeleton: str, pixel_noise: float, hin
     """What a detector says about points (T, K, 3) in the camera."""
     generator = np.random.default_rng(1)
     rows, names = len(points_m), DETECTOR_SKELETONS[skeleton]
-    xy = points_m[..., :2] / points_m[..., 2:] * CAMERA.focal_px + [CAMERA.width / 2, CAMERA.height / 2]
+    xy = points_m[..., :2] / points_m[..., 2:] * CAMERA.focal_px + [
+        CAMERA.width / 2,
+        CAMERA.height / 2,
+    ]
     xy = xy + pixel_noise * generator.normal(size=xy.shape)
     score = np.full(xy.shape[:2] + (1,), 0.95)
     middle = points_m[:, names.indices("left_hip", "right_hip")].mean(1, keepdims=True)

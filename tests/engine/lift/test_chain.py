@@ -9,7 +9,11 @@ import torch
 from extpose_blender.engine.body.load import load_body
 from extpose_blender.engine.lift.fit.banded import solve_banded
 from extpose_blender.engine.lift.fit.chain import Pose, pose_map, pose_mirror, pose_names
-from extpose_blender.engine.lift.fit.rotation import left_jacobian, rotmat_to_rotvec, rotvec_to_rotmat
+from extpose_blender.engine.lift.fit.rotation import (
+    left_jacobian,
+    rotmat_to_rotvec,
+    rotvec_to_rotmat,
+)
 from tests.engine.lift.synthetic import open_chain
 
 
@@ -19,7 +23,9 @@ def some_pose(rows: int = 6) -> Pose:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    return Pose(rotvec_to_rotmat(normal(rows, 3)), normal(rows, 3), 0.4 * normal(rows, len(pose_names())))
+    return Pose(
+        rotvec_to_rotmat(normal(rows, 3)), normal(rows, 3), 0.4 * normal(rows, len(pose_names()))
+    )
 
 
 def test_joints_are_those_of_the_body() -> None:
@@ -62,9 +68,13 @@ def test_mirror_is_its_own_inverse_and_keeps_the_body() -> None:
         flip @ pose.root @ flip, pose.pelvis @ flip, pose.q[:, source] * torch.tensor(sign)
     )
     # The open body is symmetric to a tenth of a millimetre.
-    names = [n.replace("left", "\0").replace("right", "left").replace("\0", "right") for n in JOINTS]
+    names = [
+        n.replace("left", "\0").replace("right", "left").replace("\0", "right") for n in JOINTS
+    ]
     order = [JOINTS.index(name) for name in names]
-    assert torch.allclose(chain.pose(mirrored).joints, (chain.pose(pose).joints @ flip)[:, order], atol=1e-3)
+    assert torch.allclose(
+        chain.pose(mirrored).joints, (chain.pose(pose).joints @ flip)[:, order], atol=1e-3
+    )
 
 
 JOINTS = list(load_body("open").joint_names[:22])
@@ -82,13 +92,19 @@ def test_banded_solution_is_the_dense_one(rows: int) -> None:
     size = 5
     root = generator.normal(size=(rows, size, size))
     blocks = root @ root.transpose(0, 2, 1) + 10 * np.eye(size)
-    one, two = generator.normal(size=(rows - 1, size)), generator.normal(size=(max(rows - 2, 0), size))
+    one, two = (
+        generator.normal(size=(rows - 1, size)),
+        generator.normal(size=(max(rows - 2, 0), size)),
+    )
     dense = np.zeros((rows * size, rows * size))
     for t in range(rows):
         dense[t * size : (t + 1) * size, t * size : (t + 1) * size] = blocks[t]
     for ties, shift in ((one, 1), (two, 2)):
         for t, tie in enumerate(ties):
-            here, there = slice(t * size, (t + 1) * size), slice((t + shift) * size, (t + shift + 1) * size)
+            here, there = (
+                slice(t * size, (t + 1) * size),
+                slice((t + shift) * size, (t + shift + 1) * size),
+            )
             dense[there, here], dense[here, there] = np.diag(tie), np.diag(tie)
     right = generator.normal(size=(rows, size))
     found = solve_banded(*(torch.tensor(a) for a in (blocks, one, two, right)))

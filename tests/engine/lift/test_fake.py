@@ -32,6 +32,9 @@ def test_progress_and_windows_are_told() -> None:
     windows: list[slice] = []
     track = walking_person(rows=7).track
     FakeLifter(load_body("open"))(
-        track, CAMERA, on_progress=lambda n, of: told.append((n, of)), on_window=lambda rows, _: windows.append(rows)
+        track,
+        CAMERA,
+        on_progress=lambda n, of: told.append((n, of)),
+        on_window=lambda rows, _: windows.append(rows),
     )
     assert told == [(7, 7)] and windows == [slice(0, 7)]

@@ -18,8 +18,10 @@ from .rotation import shortest_turn
 TYPICAL_HEIGHT_M = 1.7
 """What a detector takes a person's height to be, metres."""
 
-_FLOOR = 0.03
+_FLOOR = 1e-3
+"""Least weight of a point that has a score: it only decides where nothing else does."""
 _OUTSIDE = 0.15
+"""How much of its weight a point keeps outside the picture, where a detector can but guess."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ def gather_evidence(
     xy = track.keypoints_2d[..., :2]
     picture = np.array([intrinsics.width, intrinsics.height])
     outside = ((xy < 0) | (xy > picture)).any(-1)
-    weight = np.where(score > 0, np.maximum(score**2, _FLOOR), 0.0)
+    weight = np.where(score > 0, np.maximum(score**3, _FLOOR), 0.0)
     weight = np.where(outside, weight * _OUTSIDE, weight)
     hints = track.hints_3d_m[..., :3]
     hint_score = np.clip(track.hints_3d_m[..., 3], 0.0, 1.0)
-    hint_weight = np.where(hint_score > 0, np.maximum(hint_score, 0.1), 0.0)
+    hint_weight = np.where(hint_score > 0, np.maximum(hint_score**2, 0.01), 0.0)
     seen = (weight > 0).any(-1)
     size = person_size_px(xy, weight, hints, hint_weight, seen)
     centred = xy - picture / 2

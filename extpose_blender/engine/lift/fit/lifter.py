@@ -17,12 +17,13 @@ from ....protocol.errors import BadShape
 from ....protocol.flow import Intrinsics, LiftedTrack, Track
 from ....protocol.resources import find_resource
 from ....protocol.skeletons import MODEL_SKELETONS, Skeleton
+from ...body.joint_limits import hold_to_limits, joint_limits
 from ...body.landmarks import landmark_map
 from .body_shape import BodyLine, solve_shape, spread_rows
 from .chain import BODY_JOINTS, Pose
 from .evidence import Evidence, gather_evidence
 from .initial import first_pose
-from .limits import angle_limits, held
+from .limits import angle_limits
 from .prior import PRIOR, load_pose_prior
 from .rotation import rotmat_to_rotvec
 from .sides import find_swaps, swap_sides
@@ -97,7 +98,8 @@ class FitLifter:
         self.device = device
         self.weights = weights or Weights()
         self._prior = load_pose_prior(device)
-        self._limits = torch.tensor(angle_limits(), dtype=torch.float32, device=device)
+        walls = angle_limits(body.model_type)
+        self._limits = torch.tensor(walls, dtype=torch.float32, device=device)
 
     @staticmethod
     def model_files() -> list[Path]:
@@ -140,7 +142,7 @@ class FitLifter:
         for window in cut_windows(len(setting.evidence)):
             problem = self._problem(setting, setting.evidence[window])
             part = first_pose(chain, problem.evidence, setting.points, problem.focal_px)
-            part = held(solve_window(problem, part, _STEPS), self._limits)
+            part = solve_window(problem, part, _STEPS)
             shared = done - window.start
             pose = part if pose is None else join_poses(pose, part, shared)
             fresh = joint_confidence(problem, chain.pose(part), setting.points)
@@ -208,6 +210,8 @@ class FitLifter:
         rotvec[:] = relaxed_rest(skeleton)
         rotvec[:, 0] = rotmat_to_rotvec(pose.root).cpu().numpy()
         rotvec[:, 1:BODY_JOINTS] = setting.line.chain(setting.betas).rotvecs(pose.q).cpu().numpy()
+        limits = joint_limits(self.body.model_type)
+        rotvec[:, 1:] = hold_to_limits(torch.from_numpy(rotvec).double(), limits)[:, 1:].numpy()
         root_rest = setting.line.rest(setting.betas)[0]
         transl = (pose.pelvis - root_rest).cpu().numpy()
         confidence = spread_confidence(trust, skeleton.parents)

@@ -30,11 +30,11 @@ class Weights:
     """Usual error of a keypoint, shares of the person's height."""
     keypoint_reach: float = 4.0
     """Errors beyond this many usual ones count less and less."""
-    hint: float = 0.10
+    hint: float = 0.20
     """Usual error of a hint's depth, metres."""
     hint_reach: float = 3.0
     """As `keypoint_reach`, for hints."""
-    prior: float = 0.3
+    prior: float = 1.0
     """Strength of the pose prior."""
     limit: float = 0.02
     """Radians beyond a limit that cost as much as one usual keypoint error."""
