@@ -10,7 +10,9 @@ joints   kind       published as
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +34,11 @@ _OPTIONAL = (
     "hands_mean", "lmk_faces_idx", "lmk_bary_coords", "vertex_names", "vertex_ids",
 )  # fmt: skip
 _KIND_OF_JOINTS = {len(skeleton): kind for kind, skeleton in MODEL_SKELETONS.items()}
+_DAMAGE = (
+    ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, SyntaxError,
+    RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What zip and .npy readers raise on damaged files; RuntimeError on encrypted ones."""
 _HINT = "Give an SMPL, SMPL-H, SMPL-X or MANO file as published, .npz or .pkl"
 
 
@@ -73,7 +80,7 @@ def read_body_file(path: Path, model_type: str | None = None, correctives: bool 
         raise BadBodyFile(f"`{path}` cannot be read: {error.strerror or error}", _HINT) from error
     except RefusedPickle as reason:
         raise BadBodyFile(f"`{path}` is no body model: {reason}", _HINT) from reason
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as reason:
+    except _DAMAGE as reason:
         raise BadBodyFile(f"`{path}` is damaged: {reason}", _HINT) from reason
     needed = [key for key in _NEEDED if correctives or key != "posedirs"]
     return BodyFile(path, _check(path, arrays, needed, model_type), arrays, sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import zipfile
@@ -131,6 +132,31 @@ def test_files_that_are_no_bodies_are_refused(tmp_path: Path) -> None:
         read_body_file(tmp_path / "absent.npz")
     with pytest.raises(BadBodyFile, match="cannot be read"):
         read_body_file(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["plain", "packed", "pickled"])
+def test_flipped_bytes_are_never_another_error(
+    form: str, tmp_path: Path, write_published: Callable[..., Path]
+) -> None:
+    arrays = make_body("mano", vertices=12)
+    path = tmp_path / "a.npz"
+    if form == "pickled":
+        path = write_published(arrays)
+    elif form == "packed":
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    else:
+        _write_npz(path, arrays)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            content[place] = rng.integers(256)
+        for at in rng.integers(0, min(600, len(whole)), 2):
+            content[at] = rng.integers(256)
+        path.write_bytes(content)
+        with contextlib.suppress(BadBodyFile):
+            read_body_file(path)
 
 
 def test_an_array_that_announces_more_than_there_is_is_refused(tmp_path: Path) -> None:
