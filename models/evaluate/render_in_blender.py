@@ -62,7 +62,7 @@ def set_up_workbench(scene: bpy.types.Scene, size: np.ndarray, antialiasing: str
     shading.color_type = "VERTEX"
     shading.show_shadows = False
     shading.show_cavity = True
-    shading.cavity_type = "WORLD"
+    shading.cavity_type = "SCREEN"  # `WORLD` flickers: it is sampled anew in every frame
     shading.show_specular_highlight = False
 
 

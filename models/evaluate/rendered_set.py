@@ -112,7 +112,7 @@ def encode(pictures: list[Path], video: Path, fps: float, crf: int) -> None:
     with av.open(str(video), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "slow"}
+        stream.options = {"crf": str(crf), "preset": "slow", "g": "250"}
         for path in pictures:
             with av.open(str(path)) as picture:
                 frame = next(picture.decode(video=0))
@@ -120,6 +120,7 @@ def encode(pictures: list[Path], video: Path, fps: float, crf: int) -> None:
                 stream.width, stream.height = frame.width, frame.height
             frame = frame.reformat(format="yuv420p")
             frame.pts = None
+            frame.pict_type = 0  # a decoded PNG is a key frame and would make one here
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

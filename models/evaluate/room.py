@@ -73,7 +73,7 @@ def _floor(rng: np.random.Generator) -> ColouredFaces:
         (2 * HALF_SIZE_M + 4, 0, 0),
         (0, 2 * HALF_SIZE_M + 4, 0),
     )
-    return ColouredFaces(np.array([*corners, under]), np.array([*colours, base * 0.5]))
+    return ColouredFaces(np.array([*corners, under]), np.array([*colours, base * 0.78]))
 
 
 def _ceiling() -> ColouredFaces:
