@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from extpose_blender.protocol.errors import BadMotionFile
+from extpose_blender.protocol.errors import BadMotionFile, NoPerson
 from extpose_blender.protocol.files import read_npz, write_npz
 from extpose_blender.protocol.motion import Motion, read_motion
 from extpose_blender.protocol.skeletons import MEDIAPIPE_33
@@ -103,7 +103,7 @@ def capture_clip(clip: TruthClip, out: Path, arguments: list[str]) -> Motion | N
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines()
-            if any("NO_PERSON" in line.upper() for line in lines[-1:]):
+            if any(f"error[{NoPerson.code}]" in line for line in lines):
                 return None
             raise RuntimeError(f"{clip.name}: {lines[-1] if lines else run.returncode}")
         found = sorted(out.glob("*/person_0.npz"))
