@@ -1,15 +1,15 @@
 """`python -m models.priors.calibrate VIEWS...`: where on the body a detector puts its points.
 
-VIEWS are folders of `python -m models.priors.render_views`: single pictures with exact truth. MediaPipe looks at
-each picture afresh. For every point the shift from its joint is found that brings the true body's point nearest
-to the detected ones (robust least squares over all pictures, left and right together), with some pull towards
-the place that anatomy gives. Writes `models/priors/landmarks_mediapipe33.json`.
+VIEWS are folders of `python -m models.priors.render_views`: single pictures with exact truth.
+MediaPipe looks at each picture afresh. For every point the shift from its joint is found that
+brings the true body's point nearest to the detected ones (robust least squares over all pictures,
+left and right together), with some pull towards the place that anatomy gives. Writes
+`models/priors/landmarks_mediapipe33.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,11 +60,15 @@ def main(arguments: list[str] | None = None) -> int:
     sights = [sight for folder in options.views for sight in read_sights(folder, body)]
     marks = calibrate(sights)
     names = MEDIAPIPE_33.joint_names
-    table = {n: [round(float(v), 4) for v in shift] for n, shift in zip(names, marks.shifts, strict=True)}
+    table = {
+        n: [round(float(v), 4) for v in shift] for n, shift in zip(names, marks.shifts, strict=True)
+    }
     about = "Shifts from joints, shares of the skeleton's size; made by models/priors/calibrate.py"
     write_json(options.out, {"about": about, "pictures": len(sights), "shifts": table})
     before, after = (mean_error(sights, m) for m in (anatomy(SKELETON), marks))
-    print(f"{len(sights)} pictures, error {before:.4f} -> {after:.4f} of the height", file=sys.stderr)
+    print(
+        f"{len(sights)} pictures, error {before:.4f} -> {after:.4f} of the height", file=sys.stderr
+    )
     return 0
 
 
@@ -85,7 +89,9 @@ def read_sights(folder: Path, body: Body) -> Iterator[Sight]:
                 if found is None:
                     continue
                 height, width = picture.shape[:2]
-                points = np.array([(p.x * width, p.y * height, p.visibility) for p in found.landmark])
+                points = np.array(
+                    [(p.x * width, p.y * height, p.visibility) for p in found.landmark]
+                )
                 sight = Sight(points, joints[row], turns[row], size, truth["camera_K"])
                 if is_the_person(sight):
                     yield sight
@@ -119,7 +125,9 @@ def errors(sight: Sight, marks: LandmarkMap) -> np.ndarray:
 def place(sight: Sight, marks: LandmarkMap) -> np.ndarray:
     """(33, 3) the points in the camera."""
     shifts = marks.shifts * sight.size_m
-    return np.asarray(sight.joints_m[marks.joints] + np.einsum("kij,kj->ki", sight.turns[marks.joints], shifts))
+    return np.asarray(
+        sight.joints_m[marks.joints] + np.einsum("kij,kj->ki", sight.turns[marks.joints], shifts)
+    )
 
 
 def height_px(sight: Sight) -> float:
@@ -139,7 +147,8 @@ def calibrate(sights: list[Sight]) -> LandmarkMap:
             rows, wanted, weight = linearised(sight, LandmarkMap(start.joints, shifts))
             normal += np.einsum("k,kij,kil->kjl", weight, rows, rows)
             right += np.einsum("k,kij,ki->kj", weight, rows, wanted)
-        # Left and right share one shift, mirrored; the pull is in units of a picture's usual weight.
+        # Left and right share one shift, mirrored; the pull is in units of a picture's usual
+        # weight.
         mirror = list(MEDIAPIPE_33.mirror)
         normal = normal + normal[mirror] * np.outer(flip, flip)
         right = right + right[mirror] * flip
@@ -152,7 +161,9 @@ def calibrate(sights: list[Sight]) -> LandmarkMap:
 
 
 def linearised(sight: Sight, marks: LandmarkMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (33, 2, 3), right-hand sides (33, 2) and weights (33,) for the shifts in shares of size."""
+    """Rows (33, 2, 3), right-hand sides (33, 2) and weights (33,) for the shifts in shares of
+    size.
+    """
     points = place(sight, marks)
     error = errors(sight, marks)
     depth = points[:, 2]

@@ -1,7 +1,9 @@
-"""`python -m models.priors.make_pose_prior MOTION`: the pose prior of the lifter `fit` from captured motion.
+"""`python -m models.priors.make_pose_prior MOTION`: the pose prior of the lifter `fit` from
+captured motion.
 
-MOTION is the folder that `python -m models.mocap` writes. Sequences of `models/evaluate/held_out.toml` are left
-out. Every pose enters together with its mirror image. Writes `models/priors/pose.npz`.
+MOTION is the folder that `python -m models.mocap` writes. Sequences of
+`models/evaluate/held_out.toml` are left out. Every pose enters together with its mirror image.
+Writes `models/priors/pose.npz`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from extpose_blender.engine.lift.fit.chain import BODY_JOINTS, ROOT_SIZE, pose_map, pose_mirror, pose_names
+from extpose_blender.engine.lift.fit.chain import (
+    BODY_JOINTS,
+    ROOT_SIZE,
+    pose_map,
+    pose_mirror,
+    pose_names,
+)
 from extpose_blender.protocol.files import write_npz
 from extpose_blender.protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 
@@ -22,7 +30,8 @@ FOLDER = Path(__file__).resolve().parent
 HELD_OUT = FOLDER.parent / "evaluate" / "held_out.toml"
 
 PARTS = 6
-"""Gaussians of the mixture; their mirror images and a wide one that lets unusual poses be come on top."""
+"""Gaussians of the mixture; their mirror images and a wide one that lets unusual poses be come on
+top."""
 ROUNDS = 40
 POSES_PER_SEQUENCE = 120
 SPREAD = 0.08
@@ -35,7 +44,9 @@ LEAST_ACCELERATION = 5.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the prior; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.priors.make_pose_prior", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m models.priors.make_pose_prior", description=__doc__
+    )
     parser.add_argument("motion", type=Path, help="folder of group/name.npz on SMPL-H")
     parser.add_argument("--out", type=Path, default=FOLDER / "pose.npz")
     options = parser.parse_args(arguments)
@@ -58,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 def training_sequences(
     folder: Path,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, np.ndarray]]:
-    """Key, rotation vectors (T, 52, 3), translation (T, 3), fps and steadiness (T,) of what may be used."""
+    """Key, rotation vectors (T, 52, 3), translation (T, 3), fps and steadiness (T,) of what may be
+    used.
+    """
     held_out = {s["key"] for s in tomllib.loads(HELD_OUT.read_text(encoding="utf-8"))["sequence"]}
     for path in sorted(folder.glob("*/*.npz")):
         key = f"{path.parent.name}/{path.stem}"
@@ -66,7 +79,13 @@ def training_sequences(
             continue
         with np.load(path, allow_pickle=False) as data:
             rotvec = data["poses"].reshape(len(data["poses"]), -1, 3).astype(float)
-            yield key, rotvec, data["trans"].astype(float), float(data["mocap_framerate"]), data["steady"]
+            yield (
+                key,
+                rotvec,
+                data["trans"].astype(float),
+                float(data["mocap_framerate"]),
+                data["steady"],
+            )
 
 
 def to_angles(rotvec: np.ndarray) -> np.ndarray:
@@ -90,7 +109,8 @@ def mirror_mean(values: np.ndarray) -> np.ndarray:
 def usual_acceleration(
     rotvec: np.ndarray, trans: np.ndarray, q: np.ndarray, fps: float, steady: np.ndarray
 ) -> np.ndarray:
-    """(6 + Q,) an acceleration that a quarter of the rows exceeds: rad/s² and m/s²; NaN for too few rows.
+    """(6 + Q,) an acceleration that a quarter of the rows exceeds: rad/s² and m/s²; NaN for too few
+    rows.
 
     A mean of squares would be a few capture faults' alone.
     """
@@ -108,7 +128,9 @@ def usual_acceleration(
 
 
 def fit_mixture(q: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means (C, Q), covariances (C, Q, Q) and shares (C,) by expectation maximisation; always the same."""
+    """Means (C, Q), covariances (C, Q, Q) and shares (C,) by expectation maximisation; always the
+    same.
+    """
     generator = np.random.default_rng(0)
     size = q.shape[1]
     floor = SPREAD**2 * np.eye(size)
@@ -148,7 +170,11 @@ def responsibilities(
 ) -> np.ndarray:
     """(N, C) probability that a pose belongs to each part."""
     log = np.stack(
-        [log_density(q, m, c) + np.log(s) for m, c, s in zip(means, covariances, shares, strict=True)], -1
+        [
+            log_density(q, m, c) + np.log(s)
+            for m, c, s in zip(means, covariances, shares, strict=True)
+        ],
+        -1,
     )
     log -= log.max(-1, keepdims=True)
     member = np.exp(log)
@@ -163,7 +189,11 @@ def log_density(q: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.n
 
 
 def write_prior(
-    path: Path, means: np.ndarray, covariances: np.ndarray, shares: np.ndarray, acceleration: np.ndarray
+    path: Path,
+    means: np.ndarray,
+    covariances: np.ndarray,
+    shares: np.ndarray,
+    acceleration: np.ndarray,
 ) -> None:
     """Write the arrays that `engine/lift/fit/prior.py` reads."""
     normal = [-np.log(np.diag(np.linalg.cholesky(c))).sum() for c in covariances]

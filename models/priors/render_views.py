@@ -1,7 +1,9 @@
-"""`python -m models.priors.render_views MOTION --out DIR`: pictures with exact truth to calibrate a detector by.
+"""`python -m models.priors.render_views MOTION --out DIR`: pictures with exact truth to calibrate a
+detector by.
 
-Few frames of many captured sequences, spread over each, so that poses and views vary. Layout as that of
-`python -m models.evaluate render`. No sequence of its lists `held_out` and `development` is used.
+Few frames of many captured sequences, spread over each, so that poses and views vary. Layout as
+that of `python -m models.evaluate render`. No sequence of its lists `held_out` and `development` is
+used.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ FASTEST_DEG_S = 2500.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Render; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.priors.render_views", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m models.priors.render_views", description=__doc__
+    )
     parser.add_argument("motion", type=Path, help="folder that holds motion_30fps.zip")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sequences", type=int, default=40, help="how many sequences")
@@ -51,7 +55,8 @@ def choose_sequences(motion: Path, count: int) -> list[str]:
     for entry in sorted(entries, key=lambda e: e["key"]):
         if entry["key"] not in never and entry["max_joint_speed_deg_s"] < FASTEST_DEG_S:
             groups.setdefault(entry["category"], []).append(entry["key"])
-    # One of each category in turn, from all over its list, so that walking does not outnumber all else.
+    # One of each category in turn, from all over its list, so that walking does not outnumber all
+    # else.
     shuffled = {name: keys[::3] + keys[1::3] + keys[2::3] for name, keys in sorted(groups.items())}
     longest = max(len(keys) for keys in shuffled.values())
     turns = [keys[i] for i in range(longest) for keys in shuffled.values() if i < len(keys)]
@@ -62,7 +67,9 @@ def spread(sequence: Sequence, frames: int) -> Sequence:
     """Few rows from all over a sequence."""
     step = max(1, len(sequence.root_pos_m) // frames)
     rows = slice(step // 2, None, step)
-    return replace(sequence, root_pos_m=sequence.root_pos_m[rows], local_rotmat=sequence.local_rotmat[rows])
+    return replace(
+        sequence, root_pos_m=sequence.root_pos_m[rows], local_rotmat=sequence.local_rotmat[rows]
+    )
 
 
 if __name__ == "__main__":

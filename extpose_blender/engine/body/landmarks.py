@@ -1,11 +1,12 @@
 """Which place on a body answers to which point of a 2D detector.
 
-Detectors mark surface points (nose, ears, heels) and their own idea of joint centres. Each point is given as a
-joint and a shift from it in that joint's rest frame, in shares of the skeleton's size, so one table fits every
-body that has SMPL's first 22 joints, at every shape.
+Detectors mark surface points (nose, ears, heels) and their own idea of joint centres. Each point is
+given as a joint and a shift from it in that joint's rest frame, in shares of the skeleton's size,
+so one table fits every body that has SMPL's first 22 joints, at every shape.
 
-`ANATOMY` is measured on a resting body. A detector with systematic habits (a hip marked too high, say) has a
-table of its own in `models/priors/landmarks_<skeleton>.json`, calibrated by `models/priors/calibrate.py`.
+`ANATOMY` is measured on a resting body. A detector with systematic habits (a hip marked too high,
+say) has a table of its own in `models/priors/landmarks_<skeleton>.json`, calibrated by
+`models/priors/calibrate.py`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class LandmarkMap:
 
 
 def skeleton_size(rest_joints: np.ndarray) -> float:
-    """Length of a leg plus length of the trunk of rest joints (J, 3), metres: about 0.75 of the height."""
+    """Length of a leg plus length of the trunk of rest joints (J, 3), metres: about 0.75 of the
+    height.
+    """
     hip, knee, ankle, pelvis, neck = (
         rest_joints[SMPL_24.index[name]]
         for name in ("left_hip", "left_knee", "left_ankle", "pelvis", "neck")
@@ -69,7 +72,9 @@ def skeleton_size(rest_joints: np.ndarray) -> float:
 
 
 def anatomy(skeleton: str) -> LandmarkMap:
-    """The points of a detector's skeleton where anatomy has them. Raises KeyError for an unknown name."""
+    """The points of a detector's skeleton where anatomy has them. Raises KeyError for an unknown
+    name.
+    """
     joints, shifts = [], []
     for name in DETECTOR_SKELETONS[skeleton].joint_names:
         mirrored = name not in _LEFT_ANATOMY

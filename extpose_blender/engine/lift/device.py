@@ -8,7 +8,7 @@ from ...protocol.errors import MissingPackage
 
 
 def choose_device(wanted: str) -> str:
-    """torch's word for the device: `cuda` or `cpu`.
+    """Torch's word for the device: `cuda` or `cpu`.
 
     Args:
         wanted: `auto` (CUDA where there is one), `cpu` or `cuda`.

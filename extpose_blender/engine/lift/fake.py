@@ -94,5 +94,7 @@ class FakeLifter:
         tall = float(np.median(np.maximum(high[:, 1] - low[:, 1], 1.0)))
         depth = intrinsics.focal_px * height_m / tall
         middle = (low + high) / 2 - [intrinsics.width / 2, intrinsics.height / 2]
-        places = np.concatenate([middle * depth / intrinsics.focal_px, np.full((len(rows), 1), depth)], 1)
+        places = np.concatenate(
+            [middle * depth / intrinsics.focal_px, np.full((len(rows), 1), depth)], 1
+        )
         return np.stack([np.interp(np.arange(len(track)), rows, column) for column in places.T], -1)

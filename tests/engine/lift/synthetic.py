@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from extpose_blender.engine.body.load import load_body
 from extpose_blender.engine.body.landmarks import landmark_map
+from extpose_blender.engine.body.load import load_body
 from extpose_blender.engine.lift.fit.chain import Chain, Pose, pose_names
 from extpose_blender.engine.lift.fit.rotation import rotvec_to_rotmat, shortest_turn
 from extpose_blender.protocol.flow import Intrinsics, LiftedTrack, Track
@@ -100,7 +100,7 @@ def see(points_m: np.ndarray, fps: float, skeleton: str, pixel_noise: float, hin
         CAMERA.height / 2,
     ]
     xy = xy + pixel_noise * generator.normal(size=xy.shape)
-    score = np.full(xy.shape[:2] + (1,), 0.95)
+    score = np.full((*xy.shape[:2], 1), 0.95)
     middle = points_m[:, names.indices("left_hip", "right_hip")].mean(1, keepdims=True)
     ray = middle[:, 0] / np.linalg.norm(middle[:, 0], axis=-1, keepdims=True)
     sight = shortest_turn(torch.tensor([0.0, 0, 1], dtype=torch.float64), torch.tensor(ray)).numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from extpose_blender.engine.lift.fit.windows import cut_windows, join_poses
 def test_windows_cover_every_row_and_overlap(rows: int) -> None:
     windows = list(cut_windows(rows, length=100, overlap=40))
     assert windows[0].start == 0 and windows[-1].stop == rows
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert before.stop - after.start >= 40
         assert after.stop > before.stop
     assert all(w.stop - w.start == min(rows, 100) for w in windows)

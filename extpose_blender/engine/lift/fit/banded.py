@@ -1,14 +1,14 @@
 """Normal equations of a whole clip: a block of unknowns per frame, tied to the next two frames.
 
-The ties couple each unknown with itself only, so the matrix is banded with a narrow band, and a banded Cholesky
-factorisation solves a clip of T frames in time proportional to T.
+The ties couple each unknown with itself only, so the matrix is banded with a narrow band, and a
+banded Cholesky factorisation solves a clip of T frames in time proportional to T.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.linalg import cholesky_banded, cho_solve_banded
+from scipy.linalg import cho_solve_banded, cholesky_banded
 
 
 def solve_banded(

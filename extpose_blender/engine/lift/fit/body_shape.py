@@ -1,7 +1,8 @@
 """One shape and, where allowed, one focal length for the whole clip, from frames spread over it.
 
-Poses of the chosen frames and the shared unknowns are solved together: every frame's own unknowns are eliminated
-(Schur complement), so the cost grows with the number of frames and not with its cube.
+Poses of the chosen frames and the shared unknowns are solved together: every frame's own unknowns
+are eliminated (Schur complement), so the cost grows with the number of frames and not with its
+cube.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ import torch
 from ...body.landmarks import LandmarkMap
 from .chain import BODY_JOINTS, Chain, Pose, Posed
 from .evidence import Evidence
-from .solve import Problem, frame_equations, hint_rows, limit_step, reprojection_rows
+from .solve import (
+    Problem,
+    frame_equations,
+    hint_rows,
+    limit_step,
+    reprojection_errors,
+    reprojection_rows,
+    robust,
+)
 
 _USED_FRAMES = 32
-_INDEPENDENT_FRAMES = 4.0
+_INDEPENDENT_FRAMES = 2.0
 """Frames of one clip repeat each other's errors: they count as this many independent ones."""
-_FOCAL_SPREAD = 0.12
+_FOCAL_SPREAD = 0.05
 """Usual error of the logarithm of an assumed focal length."""
 _HEIGHT_SPREAD_M = 0.004
 
@@ -58,8 +67,10 @@ class BodyLine:
         chain = self.chain(betas)
         bones = self.joint_shapes.clone()
         bones[:, 1:] -= self.joint_shapes[:, list(chain.parents[1:])]
-        grown = [self.chain(betas + unit).point_offsets - chain.point_offsets for unit in torch.eye(
-            len(betas), dtype=betas.dtype, device=betas.device)]
+        grown = [
+            self.chain(betas + unit).point_offsets - chain.point_offsets
+            for unit in torch.eye(len(betas), dtype=betas.dtype, device=betas.device)
+        ]
         moved = posed.joints.new_zeros(len(posed.joints), BODY_JOINTS, 3, len(betas))
         for joint in range(1, BODY_JOINTS):
             parent = chain.parents[joint]
@@ -73,11 +84,18 @@ def spread_rows(evidence: Evidence, count: int = _USED_FRAMES) -> torch.Tensor:
     quality = (evidence.weight.sum(-1) * evidence.seen).cpu().numpy()
     rows = np.flatnonzero(quality > 0.3 * np.median(quality[quality > 0]))
     parts = np.array_split(rows, min(count, len(rows)))
-    return torch.tensor([int(part[np.argmax(quality[part])]) for part in parts], device=evidence.seen.device)
+    return torch.tensor(
+        [int(part[np.argmax(quality[part])]) for part in parts], device=evidence.seen.device
+    )
 
 
 def solve_shape(
-    line: BodyLine, problem: Problem, start: Pose, height_m: float | None, free_focal: bool, steps: int = 6
+    line: BodyLine,
+    problem: Problem,
+    start: Pose,
+    height_m: float | None,
+    free_focal: bool,
+    steps: int = 6,
 ) -> tuple[torch.Tensor, float, float]:
     """Find shape, focal length and hint scale from a few frames.
 
@@ -100,10 +118,14 @@ def solve_shape(
         posed = chain.pose(pose)
         problem = replace(problem, chain=chain, hint_scale=hint_scale(problem, posed))
         slack = max(1.0, 4.0 * 0.5**step)
-        move, shared = _shape_step(line, problem, pose, posed, betas, slack, height_m, first_focal, free_focal)
+        move, shared = _shape_step(
+            line, problem, pose, posed, betas, slack, height_m, first_focal, free_focal
+        )
         pose = pose.moved(limit_step(move))
         betas = (betas + shared[:-1]).clamp(-3, 3)
-        problem = replace(problem, focal_px=problem.focal_px * float(shared[-1].clamp(-0.2, 0.2).exp()))
+        problem = replace(
+            problem, focal_px=problem.focal_px * float(shared[-1].clamp(-0.2, 0.2).exp())
+        )
     return betas, problem.focal_px, hint_scale(problem, line.chain(betas).pose(pose))
 
 
@@ -135,14 +157,15 @@ def _shape_step(
     count = min(1.0, _INDEPENDENT_FRAMES / len(pose))
     normal = count * (shared - mixed.double().transpose(1, 2) @ solved[..., :-1]).sum(0)
     side = count * (wanted - (mixed.double().transpose(1, 2) @ solved[..., -1:]).squeeze(-1)).sum(0)
-    _add_shared_priors(normal, side, line, betas, height_m, problem.focal_px / first_focal, free_focal)
+    _add_shared_priors(
+        normal, side, line, betas, height_m, problem.focal_px / first_focal, free_focal
+    )
     step = torch.linalg.solve(normal, side)
     move = solved[..., -1] - solved[..., :-1] @ step
     return move.to(pose.q), step.to(pose.q)
 
 
 def _row_strength(problem: Problem, posed: Posed, slack: float) -> torch.Tensor:
-    from .solve import reprojection_errors, robust
 
     error = reprojection_errors(problem, posed).square().sum(-1)
     return problem.evidence.weight.sqrt() * robust(error, problem.weights.keypoint_reach * slack)
@@ -170,7 +193,9 @@ def hint_scale(problem: Problem, posed: Posed) -> float:
     """Metres of the body per metre of the hints: the middle frame's ratio of in-plane extents."""
     evidence = problem.evidence
     weight = (evidence.hint_weight * evidence.weight)[..., None]
-    local = (evidence.sight.transpose(-1, -2)[:, None] @ posed.points[..., None]).squeeze(-1)[..., :2]
+    local = (evidence.sight.transpose(-1, -2)[:, None] @ posed.points[..., None]).squeeze(-1)[
+        ..., :2
+    ]
     total = weight.sum(1, keepdim=True).clamp_min(1e-9)
     spread = [
         ((flat - (flat * weight).sum(1, keepdim=True) / total).square() * weight).sum((1, 2))

@@ -1,14 +1,16 @@
 """The body as a chain that the solver can differentiate: joints and landmarks, with their Jacobian.
 
-The solver does not turn all 21 joints of the body freely: one view says little about three spine joints on
-their own. A pose is a vector `q` of 46 numbers, and the rotation vectors of the joints are a fixed linear map
-of it: the spine joints share one bend, neck and head share one, collars have two axes, toes none.
+The solver does not turn all 21 joints of the body freely: one view says little about three spine
+joints on their own. A pose is a vector `q` of 46 numbers, and the rotation vectors of the joints
+are a fixed linear map of it: the spine joints share one bend, neck and head share one, collars have
+two axes, toes none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +55,9 @@ def pose_map() -> np.ndarray:
 
 
 def pose_mirror() -> tuple[np.ndarray, np.ndarray]:
-    """Which number of `q` each one becomes in the mirror, and with which sign: (Q,) int, (Q,) float."""
+    """Which number of `q` each one becomes in the mirror, and with which sign: (Q,) int, (Q,)
+    float.
+    """
     names = pose_names()
     source, sign = [], []
     for name in names:
@@ -66,7 +70,9 @@ def pose_mirror() -> tuple[np.ndarray, np.ndarray]:
 
 
 def ancestor_table() -> np.ndarray:
-    """(22, 22) bool: [j, a] is true where joint `a` turns what hangs on joint `j`, itself included."""
+    """(22, 22) bool: [j, a] is true where joint `a` turns what hangs on joint `j`, itself
+    included.
+    """
     parents = SMPL_24.parents
     assert parents is not None
     table = np.zeros((BODY_JOINTS, BODY_JOINTS), bool)
@@ -133,7 +139,7 @@ class Chain:
         self.point_offsets = point_offsets
         self.bones = rest_joints.clone()
         self.bones[1:] -= rest_joints[list(self.parents[1:])]
-        like = {"dtype": rest_joints.dtype, "device": rest_joints.device}
+        like: dict[str, Any] = {"dtype": rest_joints.dtype, "device": rest_joints.device}
         self.map = torch.tensor(pose_map(), **like)
         self._ancestors = torch.tensor(ancestor_table(), device=rest_joints.device)[point_joints]
 

@@ -1,12 +1,15 @@
-"""What the detector saw, made ready for the solver: weights, sizes, and 3D hints turned into the camera.
+"""What the detector saw, made ready for the solver: weights, sizes, and 3D hints turned into the
+camera.
 
-A detector looks at a crop around the person, so its 3D hints have the axes of a camera that looks straight at
-the person. They are turned here by the angle between that line of sight and the optical axis.
+A detector looks at a crop around the person, so its 3D hints have the axes of a camera that looks
+straight at the person. They are turned here by the angle between that line of sight and the optical
+axis.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +40,8 @@ class Evidence:
     sight: torch.Tensor
     """(T, 3, 3) turns the axes of a camera that looks at the person into the camera's."""
     hints_m: torch.Tensor
-    """(T, K, 3) the detector's 3D points, axes of the line of sight, metres, origin between the hips."""
+    """(T, K, 3) the detector's 3D points, axes of the line of sight, metres, origin between the
+    hips."""
     hint_weight: torch.Tensor
     """(T, K) how much each hint counts, 0 to 1."""
     seen: torch.Tensor
@@ -57,7 +61,7 @@ def gather_evidence(
     track: Track, intrinsics: Intrinsics, device: str, dtype: torch.dtype = torch.float32
 ) -> Evidence:
     """Weigh a track's keypoints and turn its hints into the camera."""
-    like = {"dtype": dtype, "device": device}
+    like: dict[str, Any] = {"dtype": dtype, "device": device}
     score = np.clip(track.keypoints_2d[..., 2], 0.0, 1.0)
     xy = track.keypoints_2d[..., :2]
     picture = np.array([intrinsics.width, intrinsics.height])
@@ -74,7 +78,9 @@ def gather_evidence(
         torch.tensor(centred, **like),
         torch.tensor(weight, **like),
         torch.tensor(size, **like),
-        line_of_sight(_middle_of_hips(centred, weight, track.points), intrinsics.focal_px, seen).to(**like),
+        line_of_sight(_middle_of_hips(centred, weight, track.points), intrinsics.focal_px, seen).to(
+            **like
+        ),
         torch.tensor(hints, **like),
         torch.tensor(hint_weight * (weight > 0), **like),
         torch.tensor(seen, device=device),
@@ -82,14 +88,22 @@ def gather_evidence(
 
 
 def _middle_of_hips(centred: np.ndarray, weight: np.ndarray, points: Skeleton) -> np.ndarray:
-    """(T, 2) middle of the hips, around which detectors lay their crop; of all points without hips."""
+    """(T, 2) middle of the hips, around which detectors lay their crop; of all points without
+    hips.
+    """
     hips = points.indices("left_hip", "right_hip")
-    chosen = np.where((weight[:, hips] > 0).all(-1, keepdims=True), np.isin(np.arange(len(points)), hips), weight)
-    return np.asarray((centred * chosen[..., None]).sum(1) / np.maximum(chosen.sum(-1, keepdims=True), 1e-9))
+    chosen = np.where(
+        (weight[:, hips] > 0).all(-1, keepdims=True), np.isin(np.arange(len(points)), hips), weight
+    )
+    return np.asarray(
+        (centred * chosen[..., None]).sum(1) / np.maximum(chosen.sum(-1, keepdims=True), 1e-9)
+    )
 
 
 def line_of_sight(middle: np.ndarray, focal_px: float, seen: np.ndarray) -> torch.Tensor:
-    """(T, 3, 3) turns from the optical axis to the person's middle (T, 2); rows without one filled."""
+    """(T, 3, 3) turns from the optical axis to the person's middle (T, 2); rows without one
+    filled.
+    """
     middle = fill_rows(middle, seen)
     ray = np.concatenate([middle, np.full((len(middle), 1), focal_px)], -1)
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
@@ -101,8 +115,9 @@ def person_size_px(
 ) -> np.ndarray:
     """Standing height in pixels of every row, (T,).
 
-    Where there are hints, pixels per metre come from laying the hints over the keypoints; elsewhere from the
-    spread of the keypoints. Lone outliers are held to their neighbours by a running median.
+    Where there are hints, pixels per metre come from laying the hints over the keypoints; elsewhere
+    from the spread of the keypoints. Lone outliers are held to their neighbours by a running
+    median.
     """
     if not seen.any():
         return np.ones(len(seen))

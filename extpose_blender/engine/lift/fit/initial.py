@@ -1,7 +1,7 @@
 """A first pose of every frame, straight from the detector's hints, without iterations.
 
-Torso: the rotation that lays the rest torso over the hinted one. Limbs: upper and lower bone take the hinted
-directions; the plane in which a knee or elbow bends fixes how the upper bone is twisted.
+Torso: the rotation that lays the rest torso over the hinted one. Limbs: upper and lower bone take
+the hinted directions; the plane in which a knee or elbow bends fixes how the upper bone is twisted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _STRAIGHT = 0.15
 
 
 def first_pose(chain: Chain, evidence: Evidence, points: Skeleton, focal_px: float) -> Pose:
-    """Pose of every frame from its hints, or upright and facing as the shoulders say without them."""
+    """Pose of every frame from its hints, or upright and facing as the shoulders say without
+    them.
+    """
     target = (evidence.sight[:, None] @ evidence.hints_m[..., None]).squeeze(-1)
     hinted = evidence.hint_weight[:, points.indices("left_shoulder", "right_hip")].amin(-1) > 0
     standing = _standing_points(chain, evidence, points)
@@ -78,7 +80,12 @@ def _limb_angles(
 
 
 def _hinge_turn(
-    chain: Chain, hinge: str, lower: str, axis: tuple[float, ...], first: torch.Tensor, second: torch.Tensor
+    chain: Chain,
+    hinge: str,
+    lower: str,
+    axis: tuple[float, ...],
+    first: torch.Tensor,
+    second: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn of the upper bone and rotation vector of its hinge, for the directions of both bones."""
     rest_first = _unit(chain.bones[SMPL_24.index[hinge]])
@@ -93,7 +100,9 @@ def _hinge_turn(
     wanted = _unit(_unit(cross) * trust * forward + default * (1 - trust * forward))
     wanted = _unit(wanted - (wanted * first).sum(-1, keepdim=True) * first)
     own_axis = _unit(bend_axis - (bend_axis * rest_first).sum() * rest_first)
-    at_rest = torch.stack([rest_first, own_axis, torch.linalg.cross(rest_first, own_axis, dim=-1)], -1)
+    at_rest = torch.stack(
+        [rest_first, own_axis, torch.linalg.cross(rest_first, own_axis, dim=-1)], -1
+    )
     there = torch.stack([first, wanted, torch.linalg.cross(first, wanted, dim=-1)], -1)
     turn = there @ at_rest.T
     inside = (turn.transpose(-1, -2) @ second[..., None]).squeeze(-1)
@@ -104,8 +113,8 @@ def _hinge_turn(
 def place_pelvis(chain: Chain, pose: Pose, evidence: Evidence, focal_px: float) -> torch.Tensor:
     """(T, 3) where the pelvis must be for the posed landmarks to lie over the keypoints.
 
-    A linear problem per frame in x, y and z; the person's size in the picture holds the depth where too few
-    keypoints do.
+    A linear problem per frame in x, y and z; the person's size in the picture holds the depth where
+    too few keypoints do.
     """
     points = chain.pose(Pose(pose.root, torch.zeros_like(pose.pelvis), pose.q)).points
     slope = evidence.xy_px / focal_px  # (T, K, 2)
@@ -124,12 +133,12 @@ def place_pelvis(chain: Chain, pose: Pose, evidence: Evidence, focal_px: float) 
     right = torch.cat([right[:, :2], (right[:, 2] + hold * depth)[:, None]], -1)
     place = torch.linalg.solve(normal.double(), right.double()[..., None]).squeeze(-1).to(points)
     near = (place[:, 2] < 0.3 * depth) | (place[:, 2] > 3 * depth)
-    centre = (evidence.xy_px * weight[..., None]).sum(1) / weight.sum(-1, keepdim=True).clamp_min(1e-6)
+    centre = (evidence.xy_px * weight[..., None]).sum(1) / weight.sum(-1, keepdim=True).clamp_min(
+        1e-6
+    )
     plain = torch.cat([centre / focal_px * depth[:, None], depth[:, None]], -1)
     return torch.where(near[:, None], plain, place)
 
 
 def _unit(vector: torch.Tensor) -> torch.Tensor:
     return vector / vector.norm(dim=-1, keepdim=True).clamp_min(1e-9)
-
-

@@ -1,6 +1,7 @@
 """The lifter `fit`: optimisation over the whole clip. Sources of its parts stand in their files.
 
-    track ─▶ sides put right ─▶ shape and camera from spread frames ─▶ windows solved ─▶ joined ─▶ LiftedTrack
+track ─▶ sides put right ─▶ shape and camera from spread frames ─▶ windows solved ─▶ joined ─▶
+LiftedTrack
 """
 
 from __future__ import annotations
@@ -260,17 +261,18 @@ def relaxed_rest(skeleton: Skeleton) -> np.ndarray:
 
 
 _CURL = {"index": 0.2, "middle": 0.25, "ring": 0.3, "pinky": 0.35}
-"""Bend of each finger joint of a relaxed hand, radians; about the axis across the palm, which is Z at rest."""
+"""Bend of each finger joint of a relaxed hand, radians; about the axis across the palm, which is Z
+at rest."""
 
 
 def _notes(problem: Problem, pose: Pose) -> tuple[str, ...]:
     notes = []
     error = mean_error(problem, problem.chain.pose(pose))
     if error > _POOR_FIT:
-        notes.append(f"the body lies {100 * error:.1f} % of its height beside the keypoints on average")
+        notes.append(
+            f"the body lies {100 * error:.1f} % of its height beside the keypoints on average"
+        )
     unseen = int((~problem.evidence.seen).sum())
     if unseen:
         notes.append(f"{unseen} rows between sights were filled in")
     return tuple(notes)
-
-

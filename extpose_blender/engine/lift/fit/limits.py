@@ -1,7 +1,7 @@
 """The body's joint limits in terms of the solver's angles.
 
-`engine/body/joint_limits.py` knows twists and swings; the solver's wall stands where one angle alone would reach
-its limit, and the finished pose is held to the limits themselves.
+`engine/body/joint_limits.py` knows twists and swings; the solver's wall stands where one angle
+alone would reach its limit, and the finished pose is held to the limits themselves.
 """
 
 from __future__ import annotations

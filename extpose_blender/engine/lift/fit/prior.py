@@ -1,11 +1,14 @@
-"""What is known about poses before anything is seen: a mixture of Gaussians over `q`, and usual accelerations.
+"""What is known about poses before anything is seen: a mixture of Gaussians over `q`, and usual
+accelerations.
 
-The numbers are shipped in `models/priors/pose.npz`; `models/priors/make_pose_prior.py` makes them from motion.
+The numbers are shipped in `models/priors/pose.npz`; `models/priors/make_pose_prior.py` makes them
+from motion.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +32,8 @@ class PosePrior:
     log_weights: torch.Tensor
     """(C,) log of each part's share, normalisation of its Gaussian included."""
     acceleration: torch.Tensor
-    """(6 + Q,) root mean square acceleration: rad/s² of the root's turn and the angles, m/s² of its place."""
+    """(6 + Q,) root mean square acceleration: rad/s² of the root's turn and the angles, m/s² of its
+    place."""
 
     def quadratic(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A bowl that touches the negative log density from above at `q`.
@@ -64,10 +68,15 @@ def load_pose_prior(device: str, dtype: torch.dtype = torch.float32) -> PosePrio
             f"`{path}` was made for other joint angles than this version solves for",
             "Install ExtPose again, or run `models/priors/make_pose_prior.py`",
         )
-    like = {"dtype": dtype, "device": device}
+    like: dict[str, Any] = {"dtype": dtype, "device": device}
     prior = PosePrior(
-        *(torch.tensor(arrays[name], **like) for name in ("means", "precisions", "log_weights", "acceleration"))
+        *(
+            torch.tensor(arrays[name], **like)
+            for name in ("means", "precisions", "log_weights", "acceleration")
+        )
     )
     if prior.acceleration.shape != (ROOT_SIZE + prior.means.shape[1],):
-        raise BadModelFile(f"`{path}` holds accelerations of shape {tuple(prior.acceleration.shape)}")
+        raise BadModelFile(
+            f"`{path}` holds accelerations of shape {tuple(prior.acceleration.shape)}"
+        )
     return prior

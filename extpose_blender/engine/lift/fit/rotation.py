@@ -30,7 +30,11 @@ def rotvec_to_rotmat(rotvec: torch.Tensor) -> torch.Tensor:
     """Rotation vectors (..., 3) to rotation matrices (..., 3, 3)."""
     sine, cosine, _ = _series(rotvec)
     cross = skew(rotvec)
-    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + sine * cross + cosine * cross @ cross
+    return (
+        torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
+        + sine * cross
+        + cosine * cross @ cross
+    )
 
 
 def left_jacobian(rotvec: torch.Tensor) -> torch.Tensor:
@@ -40,7 +44,11 @@ def left_jacobian(rotvec: torch.Tensor) -> torch.Tensor:
     """
     _, cosine, cubic = _series(rotvec)
     cross = skew(rotvec)
-    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) + cosine * cross + cubic * cross @ cross
+    return (
+        torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
+        + cosine * cross
+        + cubic * cross @ cross
+    )
 
 
 def rotmat_to_rotvec(rotmat: torch.Tensor) -> torch.Tensor:
@@ -60,7 +68,9 @@ def nearest_rotation(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def shortest_turn(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) that turn unit vectors `start` into `end` by the shortest way."""
+    """Rotation matrices (..., 3, 3) that turn unit vectors `start` into `end` by the shortest
+    way.
+    """
     axis = torch.linalg.cross(*torch.broadcast_tensors(start, end), dim=-1)
     sine = axis.norm(dim=-1, keepdim=True)
     angle = torch.atan2(sine, (start * end).sum(-1, keepdim=True))

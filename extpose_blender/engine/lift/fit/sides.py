@@ -1,8 +1,9 @@
 """Puts left and right back where a detector swapped them for a while.
 
-Detectors confuse sides in back views and crossed limbs, most often for a few frames. Each frame may be kept, or
-have its arms, its legs or everything swapped; the cheapest sequence of choices is the one in which the points
-move least, with a small price for every swapped frame, so that a clip is never turned around as a whole.
+Detectors confuse sides in back views and crossed limbs, most often for a few frames. Each frame may
+be kept, or have its arms, its legs or everything swapped; the cheapest sequence of choices is the
+one in which the points move least, with a small price for every swapped frame, so that a clip is
+never turned around as a whole.
 """
 
 from __future__ import annotations
@@ -69,12 +70,16 @@ def find_swaps(track: Track, size_px: np.ndarray) -> np.ndarray:
     cost = (moved * both).sum(-1) / np.maximum(both.sum(-1), 1e-6)
     gap = np.minimum(np.diff(rows) / (0.2 * track.fps), 1.0)
     cost = cost * (1 - gap[:, None, None])  # Across a gap nothing is known about the way.
-    choice[rows] = _cheapest_path(cost, _SWAPPED_SECOND / track.fps * np.array([0.0, 1.0, 1.0, 1.0]))
+    choice[rows] = _cheapest_path(
+        cost, _SWAPPED_SECOND / track.fps * np.array([0.0, 1.0, 1.0, 1.0])
+    )
     return choice
 
 
 def _cheapest_path(moves: np.ndarray, price: np.ndarray) -> np.ndarray:
-    """Viterbi: moves (T-1, S before, S now), price (S,) of being in a state; returns (T,) states."""
+    """Viterbi: moves (T-1, S before, S now), price (S,) of being in a state; returns (T,)
+    states.
+    """
     total = price.copy()
     back = np.zeros(moves.shape[::2], int)
     for row, move in enumerate(moves):
@@ -90,7 +95,9 @@ def _cheapest_path(moves: np.ndarray, price: np.ndarray) -> np.ndarray:
 def swap_sides(track: Track, choice: np.ndarray) -> Track:
     """The track with the rows' points in the chosen orders (T,)."""
     order = swap_orders(track.points)[choice][..., None]  # (T, K, 1)
-    hands = np.where(np.isin(choice, (1, 3))[:, None, None, None], track.hands_2d[:, ::-1], track.hands_2d)
+    hands = np.where(
+        np.isin(choice, (1, 3))[:, None, None, None], track.hands_2d[:, ::-1], track.hands_2d
+    )
     return replace(
         track,
         keypoints_2d=np.take_along_axis(track.keypoints_2d, order, axis=1),

@@ -1,4 +1,5 @@
-"""The optimiser: Gauss-Newton over all frames of a window, with weights that let wrong keypoints go.
+"""The optimiser: Gauss-Newton over all frames of a window, with weights that let wrong keypoints
+go.
 
 Every term is a sum of squares in units of its own usual size:
 
@@ -128,11 +129,19 @@ def reprojection_rows(
     evidence, weights = problem.evidence, problem.weights
     error = reprojection_errors(problem, posed)
     depth = posed.points[..., 2:].clamp_min(0.1)
-    scale = problem.focal_px / depth[..., None] / (weights.keypoint * evidence.size_px)[:, None, None, None]
+    scale = (
+        problem.focal_px
+        / depth[..., None]
+        / (weights.keypoint * evidence.size_px)[:, None, None, None]
+    )
     slope = (posed.points[..., :2] / depth)[..., None]
     rows = scale * (jacobian[:, :, :2] - slope * jacobian[:, :, 2:])
-    strength = evidence.weight.sqrt() * robust(error.square().sum(-1), weights.keypoint_reach * slack)
-    return (rows * strength[..., None, None]).flatten(1, 2), (error * strength[..., None]).flatten(1)
+    strength = evidence.weight.sqrt() * robust(
+        error.square().sum(-1), weights.keypoint_reach * slack
+    )
+    return (rows * strength[..., None, None]).flatten(1, 2), (error * strength[..., None]).flatten(
+        1
+    )
 
 
 def hint_rows(
@@ -159,7 +168,9 @@ def robust(square: torch.Tensor, reach: float) -> torch.Tensor:
 def _smoothness(
     problem: Problem, pose: Pose, slack: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Diagonals of the time terms: (T, D) own, (T-1, D) and (T-2, D) ties, and (T, D) right-hand side."""
+    """Diagonals of the time terms: (T, D) own, (T-1, D) and (T-2, D) ties, and (T, D) right-hand
+    side.
+    """
     count, size = len(pose), ROOT_SIZE + pose.q.shape[1]
     own = pose.q.new_zeros(count, size)
     right = pose.q.new_zeros(count, size)
@@ -172,7 +183,9 @@ def _smoothness(
         usual = problem.prior.acceleration / problem.fps**2
         error = speed[1:] - speed[:-1]
         weight = problem.weights.smooth / usual.square()
-        weight = weight * robust((error / usual).square(), problem.weights.smooth_reach * slack) ** 2
+        weight = (
+            weight * robust((error / usual).square(), problem.weights.smooth_reach * slack) ** 2
+        )
         for shift, factor in ((0, 1.0), (1, -2.0), (2, 1.0)):
             own[shift : count - 2 + shift] += factor**2 * weight
             right[shift : count - 2 + shift] -= factor * weight * error

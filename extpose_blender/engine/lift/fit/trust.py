@@ -27,12 +27,18 @@ _WITNESSES: dict[str, tuple[str, ...]] = {
 
 
 def joint_confidence(problem: Problem, posed: Posed, points: Skeleton) -> np.ndarray:
-    """(T, 22) confidence of the body's joints, 0 to 1: keypoints' weights where the fit agrees with them."""
-    agreed = robust(reprojection_errors(problem, posed).square().sum(-1), problem.weights.keypoint_reach)
+    """(T, 22) confidence of the body's joints, 0 to 1: keypoints' weights where the fit agrees with
+    them.
+    """
+    agreed = robust(
+        reprojection_errors(problem, posed).square().sum(-1), problem.weights.keypoint_reach
+    )
     trust = (problem.evidence.weight.sqrt() * agreed).cpu().numpy()
     table = np.zeros((len(points), BODY_JOINTS))
     for joint in range(BODY_JOINTS):
-        table[[points.index[name] for name in witnesses(joint) if name in points.index], joint] = 1.0
+        table[[points.index[name] for name in witnesses(joint) if name in points.index], joint] = (
+            1.0
+        )
     result = trust @ (table / table.sum(0))
     seen = problem.evidence.seen.cpu().numpy()
     return np.asarray(np.clip(result, 0.0, 1.0) * seen[:, None])
@@ -44,7 +50,9 @@ def witnesses(joint: int) -> tuple[str, ...]:
     name = "spine1" if name.startswith("spine") else name
     if name in _WITNESSES:
         return _WITNESSES[name]
-    return tuple(point.replace("left", "right") for point in _WITNESSES[name.replace("right", "left")])
+    return tuple(
+        point.replace("left", "right") for point in _WITNESSES[name.replace("right", "left")]
+    )
 
 
 def spread_confidence(body: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:

@@ -15,7 +15,9 @@ OVERLAP_ROWS = 40
 """Rows that neighbouring windows share."""
 
 
-def cut_windows(rows: int, length: int = WINDOW_ROWS, overlap: int = OVERLAP_ROWS) -> Iterator[slice]:
+def cut_windows(
+    rows: int, length: int = WINDOW_ROWS, overlap: int = OVERLAP_ROWS
+) -> Iterator[slice]:
     """Windows that cover `rows` rows, each sharing `overlap` rows with the one before.
 
     The last window is as long as the others where the clip allows it.
@@ -31,7 +33,9 @@ def cut_windows(rows: int, length: int = WINDOW_ROWS, overlap: int = OVERLAP_ROW
 
 
 def join_poses(before: Pose, after: Pose, shared: int) -> Pose:
-    """Append a window to the poses so far; their `shared` common rows pass smoothly from one to the other."""
+    """Append a window to the poses so far; their `shared` common rows pass smoothly from one to the
+    other.
+    """
     if shared <= 0:
         return Pose(*(torch.cat(pair) for pair in zip(_parts(before), _parts(after), strict=True)))
     old, new = before[slice(len(before) - shared, None)], after[slice(0, shared)]
