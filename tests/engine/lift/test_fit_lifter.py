@@ -225,3 +225,29 @@ def test_progress_ends_at_the_last_row(fit: FitLifter) -> None:
     told: list[tuple[int, int]] = []
     fit(walking_person(rows=20).track, CAMERA, on_progress=lambda n, of: told.append((n, of)))
     assert told[-1] == (20, 20)
+
+
+@pytest.mark.parametrize(("model_type", "joints"), [("smpl", 24), ("smplh", 52), ("smplx", 55)])
+def test_every_body_type_gets_the_same_limbs(fit: FitLifter, model_type: str, joints: int) -> None:
+    lifted = FitLifter(DressedAs(model_type, joints))(walking_person(rows=12).track, CAMERA)
+    plain = fit(walking_person(rows=12).track, CAMERA)
+    assert lifted.rotvec.shape == (12, joints, 3) and lifted.model_type == model_type
+    assert np.allclose(lifted.rotvec[:, :22], plain.rotvec[:, :22], atol=1e-4)
+
+
+class DressedAs:
+    """The open body's first joints under another body's name."""
+
+    num_betas = 10
+    body_id = "made-up"
+
+    def __init__(self, model_type: str, joints: int) -> None:
+        self.model_type = model_type
+        self._count = joints
+        self._body = load_body("open")
+
+    def joints_rest(self, betas: np.ndarray) -> np.ndarray:
+        return np.resize(self._body.joints_rest(betas), (self._count, 3))
+
+    def vertices_rest(self, betas: np.ndarray) -> np.ndarray:
+        return self._body.vertices_rest(betas)
