@@ -1,8 +1,7 @@
 """From bodies in the camera's frame to motions in one world that everyone in the clip shares.
 
 World: Z up, ground at z = 0, metres. The camera stands above the origin and looks along +Y in the
-    first
-row, so pictures of a level camera have +X to their right.
+first row, so pictures of a level camera have +X to their right.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...protocol.arrays import check_shape
 from ...protocol.errors import BadShape
 from ...protocol.flow import LiftedTrack, Track
 from ...protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from ...protocol.motion import Motion
+from ..body.joint_limits import hold_to_limits, joint_limits
 from .assemble import assemble_motion
 from .figure import Figure, Posed, pose_figure
 from .foot_lock import lock_feet
@@ -172,7 +173,7 @@ def _person(one: LiftedTrack, body: ShapedBody) -> _Person:
 def _calmed(person: _Person, options: WorldOptions) -> _Person:
     """Smoothed, in a frame whose origin is the camera and which does not turn with it."""
     confidence, fps, strength = person.confidence, person.fps, options.smooth
-    rotvec = smooth_rotations(person.rotvec, confidence, fps, strength)
+    rotvec = _within_limits(person, smooth_rotations(person.rotvec, confidence, fps, strength))
     root = smooth_path(person.root_m, np.zeros(3), confidence.max(axis=1), fps, strength)
     return replace(person, rotvec=rotvec, root_m=root)
 
@@ -282,7 +283,13 @@ def _stood(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Pe
         person.figure, rotmat, person.transl(), contact, eye, person.fps
     )
     root = transl + person.figure.rest_m[0]
-    return replace(person, rotvec=rotmat_to_rotvec(rotmat), root_m=root), contact
+    return replace(person, rotvec=_within_limits(person, rotmat_to_rotvec(rotmat)), root_m=root), contact
+
+
+def _within_limits(person: _Person, rotvec: np.ndarray) -> np.ndarray:
+    """The same rotations (T, J, 3), no joint bent farther than joints bend."""
+    limits = joint_limits(person.figure.skeleton.name)
+    return np.asarray(hold_to_limits(torch.from_numpy(rotvec), limits).numpy())
 
 
 def _contacts(person: _Person, eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
