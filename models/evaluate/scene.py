@@ -24,6 +24,9 @@ SHAPE_SPREAD = 0.8
 FIRST_FINGER = 22
 """Joints from this one on are fingers."""
 
+FLOOR_PERCENTILE = 30.0
+"""About this share of the pictures has a lowest point a little below the floor, the rest above."""
+
 RELAXED_CURL = 0.35
 """Bend of each joint of a resting finger, radians."""
 
@@ -86,9 +89,10 @@ def make_take(sequence: Sequence, model: BodyModel, plan: TakePlan) -> Take:
     dressed = dress(model, rest_vertices, rest_joints, rng)
     turned, joints = pose_joints(rest_joints, model.parents, rotvec, transl)
     vertices = skin(dressed.vertices_m, rest_joints, model.weights, turned, joints)
-    drop = _floor_height(vertices)
-    vertices[..., 2] -= drop
-    joints, transl = joints - (0, 0, drop), transl - (0, 0, drop)
+    drop = _floor_height(vertices, sequence.fps)
+    vertices[..., 2] -= drop[:, None]
+    joints[..., 2] -= drop[:, None]
+    transl[:, 2] -= drop
     yaw = None
     if plan.first_yaw_deg is not None:
         front = turned[0, 0] @ (0.0, 0.0, 1.0)
@@ -145,9 +149,19 @@ def _relax_fingers(rotvec: np.ndarray) -> None:
             rotvec[:, joint, 2] = -RELAXED_CURL if name.startswith("left") else RELAXED_CURL
 
 
-def _floor_height(vertices: np.ndarray) -> float:
-    """Height that most of the lowest points of the frames do not go below."""
-    return float(np.percentile(vertices[..., 2].min(axis=1), 20))
+def _floor_height(vertices: np.ndarray, fps: float) -> np.ndarray:
+    """(T,) slowly changing height of the floor under a body whose proportions are not the actor's.
+
+    What the lowest point often comes down to within half a second, smoothed: a jump stays a jump.
+    """
+    lowest = vertices[..., 2].min(axis=1)
+    half = round(0.5 * fps)
+    size = 2 * half + 1
+    padded = np.pad(lowest, half, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, size)
+    floor = np.percentile(around, FLOOR_PERCENTILE, axis=1)
+    padded = np.pad(floor, half, mode="edge")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, size).mean(axis=1))
 
 
 def _furnished(
