@@ -80,9 +80,8 @@ class Stopwatch:
 def reprojection_errors(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
     """How far the body's limb joints lie from the keypoints of the same names, where they were seen.
 
-    Only points with a score above `SEEN_SCORE` count. The person's height in pixels is that of the
-    skeleton stretched out from ankle to head joint, at the root's depth: a little less than the stature,
-    so shares of it are a little larger.
+    Only points with a score above `SEEN_SCORE` count. The person's height in pixels is what the body at
+    rest would have, standing at the depth of the root.
 
     Returns:
         Distances (N,) in source pixels, and the same as shares of the person's height.
@@ -99,25 +98,13 @@ def reprojection_errors(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _height_px(motion: Motion) -> np.ndarray:
-    """(T,) the person's standing height in pixels: bone lengths from ankle to head, at the root's depth."""
-    chain = (
-        "left_ankle",
-        "left_knee",
-        "left_hip",
-        "pelvis",
-        "spine1",
-        "spine2",
-        "spine3",
-        "neck",
-        "head",
+    """(T,) height in pixels that the person would have standing upright at the depth of the root."""
+    rotation, shift = motion.camera_T_world[:, :3, :3], motion.camera_T_world[:, :3, 3]
+    depth = np.einsum("tj,tj->t", rotation[:, 2], motion.joints[:, 0]) + shift[:, 2]
+    stature_m = float(motion.meta["stature_m"])
+    return np.asarray(
+        motion.camera_K[0, 0] * stature_m / np.where(depth > 1e-6, depth, np.nan)
     )
-    known = [motion.joint_names.index(name) for name in chain if name in motion.joint_names]
-    path = motion.joints[:, known]
-    length_m = np.linalg.norm(np.diff(path, axis=1), axis=-1).sum(axis=1)
-    root = motion.joints[:, :1]
-    camera = np.einsum("tij,tnj->tni", motion.camera_T_world[:, :3, :3], root)
-    depth = camera[:, 0, 2] + motion.camera_T_world[:, 2, 3]
-    return np.asarray(motion.camera_K[0, 0] * length_m / np.where(depth > 1e-6, depth, np.nan))
 
 
 def person_report(motion: Motion, person_id: int) -> dict[str, Any]:

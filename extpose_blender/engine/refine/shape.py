@@ -12,6 +12,10 @@ _FARTHEST_BETA = 5.0
 """Shapes are kept within this many standard deviations of the mean in each component."""
 
 
+_HOLD_BACK = 1e-3
+"""Against using components that hardly change the skeleton, as a share of the strongest one's pull."""
+
+
 class ShapedBody(Protocol):
     """What this stage needs of a body model."""
 
@@ -46,31 +50,37 @@ def figure_of(body: ShapedBody, betas: np.ndarray) -> Figure:
 
 
 def with_stature(body: ShapedBody, betas: np.ndarray, stature_m: float) -> np.ndarray:
-    """The shape nearest to a shape (B,) whose body stands `stature_m` metres high at rest.
+    """The shape (B,) of the same build whose body stands `stature_m` metres high at rest.
 
-    Goes along the gradient of the height, so what says nothing about height stays. Stops at five
-    standard deviations: a height that no such body has is come as near to as it goes.
+    Goes in the direction in which the skeleton grows most nearly alike in all its parts, so a person who
+    is made larger and put farther away keeps their place in the picture. Stops at five standard
+    deviations: a height that no such body has is come as near to as it goes.
     """
     result = betas.astype(float)
     for _ in range(4):
         vertices = body.vertices_rest(result)
         top, sole = int(np.argmax(vertices[:, 1])), int(np.argmin(vertices[:, 1]))
+        growth = _even_growth(body, result)
+        taller = body.vertices_rest(result + growth) - vertices
+        gained = float(taller[top, 1] - taller[sole, 1])
         missing = stature_m - float(vertices[top, 1] - vertices[sole, 1])
-        slope = _stature_slope(body, result, top, sole)
-        size = float(slope @ slope)
-        if abs(missing) < 1e-4 or size < 1e-12:
+        if abs(missing) < 1e-4 or gained < 1e-6:
             break
-        result = np.clip(result + missing / size * slope, -_FARTHEST_BETA, _FARTHEST_BETA)
+        result = np.clip(result + missing / gained * growth, -_FARTHEST_BETA, _FARTHEST_BETA)
     return result.astype(betas.dtype)
 
 
-def _stature_slope(body: ShapedBody, betas: np.ndarray, top: int, sole: int) -> np.ndarray:
-    """(B,) change of height with each beta; exact, as vertices are linear in them."""
-    start = body.vertices_rest(betas)
-    slope = np.zeros(len(betas))
-    for i in range(len(betas)):
-        moved = betas.copy()
-        moved[i] += 1.0
-        change = body.vertices_rest(moved) - start
-        slope[i] = change[top, 1] - change[sole, 1]
-    return slope
+def _even_growth(body: ShapedBody, betas: np.ndarray) -> np.ndarray:
+    """(B,) change of shape that comes nearest to a skeleton larger by the same share everywhere.
+
+    Joints are linear in the shape, so this is a least-squares problem.
+    """
+    joints = body.joints_rest(betas).astype(float)
+    changes = [
+        (body.joints_rest(betas + step).astype(float) - joints) for step in np.eye(len(betas))
+    ]
+    columns = np.stack([(change - change[0]).reshape(-1) for change in changes], axis=1)
+    wanted = (joints - joints[0]).reshape(-1)
+    size = float(np.square(columns).sum(axis=0).max())
+    square = columns.T @ columns + _HOLD_BACK * size * np.eye(len(betas))
+    return np.asarray(np.linalg.solve(square, columns.T @ wanted))

@@ -244,7 +244,8 @@ def _resized(person: _Person, body: ShapedBody, factor: float) -> _Person:
         return person
     betas = with_stature(body, person.betas, factor * person.figure.stature_m)
     figure = figure_of(body, betas)
-    reached = figure.stature_m / person.figure.stature_m
+    size, before = (np.linalg.norm(f.rest_m - f.rest_m[0]) for f in (figure, person.figure))
+    reached = float(size / before)
     return replace(person, figure=figure, betas=betas, root_m=reached * person.root_m)
 
 
