@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
     except BrokenPipeError:
         # Whoever read our output has what they wanted. Python must not complain again at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except Exception as unforeseen:
         error = as_known(unforeseen)

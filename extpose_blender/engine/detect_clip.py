@@ -7,7 +7,7 @@ that was killed loses one chunk at the most and ends with the same numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -168,7 +168,7 @@ def detections_boxes(detections: FrameDetections) -> np.ndarray:
     return np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1)
 
 
-def _timed(frames: Iterator[Frame], watch: Stopwatch) -> Iterator[Frame]:
+def _timed(frames: Generator[Frame, None, None], watch: Stopwatch) -> Generator[Frame]:
     """The same frames; the time that the consumer waits for them goes to `decode`."""
     try:
         while True:
@@ -179,7 +179,7 @@ def _timed(frames: Iterator[Frame], watch: Stopwatch) -> Iterator[Frame]:
                 return
             yield frame
     finally:
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
 
 
 def _read_end(folder: Path, chunks: list[Chunk]) -> dict[str, Any] | None:

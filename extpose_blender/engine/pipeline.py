@@ -127,7 +127,8 @@ def lift_people(
     """
     intrinsics = choose_intrinsics(info, options.camera_fov)
     lifter: Any = None
-    names, results = [], []
+    names: list[str] = []
+    results: list[LiftedTrack] = []
     rows = sum(len(track) for track in tracks)
     for track in tracks:
         key = hash_key(
@@ -144,7 +145,7 @@ def lift_people(
                 track,
                 intrinsics,
                 height_m=options.height,
-                on_progress=lambda n, of, done=done: listener.progress("lift", done + n, rows),
+                on_progress=partial(_report_lift, listener, done, rows),
             )
             write_lifted(path, lifted)
         intrinsics = lifted.intrinsics
@@ -154,6 +155,11 @@ def lift_people(
         results.append(lifted)
     listener.progress("lift", rows, rows)
     return names, results
+
+
+def _report_lift(listener: Listener, before: int, rows: int, done: int, of: int) -> None:
+    """Progress of one person's lift, whose own total is `of`, within everybody's rows."""
+    listener.progress("lift", before + done, rows)
 
 
 def refine_people(

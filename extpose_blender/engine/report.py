@@ -102,9 +102,7 @@ def _height_px(motion: Motion) -> np.ndarray:
     rotation, shift = motion.camera_T_world[:, :3, :3], motion.camera_T_world[:, :3, 3]
     depth = np.einsum("tj,tj->t", rotation[:, 2], motion.joints[:, 0]) + shift[:, 2]
     stature_m = float(motion.meta["stature_m"])
-    return np.asarray(
-        motion.camera_K[0, 0] * stature_m / np.where(depth > 1e-6, depth, np.nan)
-    )
+    return np.asarray(motion.camera_K[0, 0] * stature_m / np.where(depth > 1e-6, depth, np.nan))
 
 
 def person_report(motion: Motion, person_id: int) -> dict[str, Any]:

@@ -33,9 +33,8 @@ def check_shape(
         raise BadShape(f"`{name}` must be an array, not {type(array).__name__}")
     fits = array.ndim == len(shape)
     for length, wanted in zip(array.shape, shape, strict=False):
-        if isinstance(wanted, str):
-            wanted = axes.setdefault(wanted, length)
-        fits = fits and (wanted is None or wanted == length)
+        fixed = axes.setdefault(wanted, length) if isinstance(wanted, str) else wanted
+        fits = fits and (fixed is None or fixed == length)
     if not fits:
         raise BadShape(f"`{name}` must be {_words(shape, axes)}, not {array.shape}")
     if array.dtype.kind not in kind:

@@ -51,7 +51,7 @@ class BodyGeometry:
             check_finite(name, getattr(self, name))
         for name, top in (("faces", axes["V"]), ("skin_joint", axes["J"])):
             values = getattr(self, name)
-            if values.size and not (0 <= values.min() and values.max() < top):
+            if values.size and not (values.min() >= 0 and values.max() < top):
                 raise BadShape(f"`{name}` must hold numbers from 0 to {top - 1}")
         if not np.all(self.parents < np.arange(len(self.parents))) or np.any(self.parents[1:] < 0):
             raise BadShape("`parents` must be one tree with each parent before its children")

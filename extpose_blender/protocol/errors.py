@@ -43,7 +43,7 @@ class ExtPoseError(Exception):
         self.hint = hint
 
     def as_line(self) -> str:
-        """The one line for stderr: `extpose: error[CODE]: what was wrong. Next step.`"""
+        """Put it as the one line for stderr: `extpose: error[CODE]: what was wrong. Next step`."""
         words = " ".join(self.message.split()).rstrip(".") + "."
         if self.hint:
             words += " " + " ".join(self.hint.split()).rstrip(".") + "."

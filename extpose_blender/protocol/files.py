@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -68,7 +69,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
         raise ValueError(f"these arrays would need pickle: {objects}")
     # Packed in memory first: a zip file that meets a full disk complains once more when it is dropped.
     packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(packed, **arrays)
     with written_aside(path) as aside:
         aside.write_bytes(packed.getbuffer())
 
@@ -124,7 +125,6 @@ def sha256_of(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    try:
+    # The disk or folder may be gone: the error that brought us here says so.
+    with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        pass  # The disk or folder is gone: the error that brought us here says so.

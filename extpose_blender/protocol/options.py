@@ -194,9 +194,9 @@ def _check(name: str, value: Any, metadata: dict[str, Any], kind: str) -> None:
         "int": (int,),
         "float": (int, float),
     }
-    types = wanted[kind.split(" ")[0]]
+    types = wanted[kind.split(" ", maxsplit=1)[0]]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise UsageError(f"`{flag}` must be {kind.split(' ')[0]}, not `{value}`")
+        raise UsageError(f"`{flag}` must be {kind.split(' ', maxsplit=1)[0]}, not `{value}`")
     if metadata["choices"] and value not in metadata["choices"]:
         raise UsageError(f"`{flag}` must be one of {', '.join(metadata['choices'])}, not `{value}`")
     if isinstance(value, (int, float)) and not isinstance(value, bool):

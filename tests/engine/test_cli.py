@@ -169,7 +169,7 @@ def test_full_disk_exits_with_5_and_what_was_there_stays(
     assert result.returncode == 5
     assert "full" in only_error(result)
     assert (out / "walk" / "person_0.npz").read_bytes() == before
-    assert not [path for path in out.rglob("*.part*")]
+    assert not list(out.rglob("*.part*"))
 
 
 def test_one_of_several_clips_failing_exits_with_6(

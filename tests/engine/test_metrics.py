@@ -40,7 +40,7 @@ def test_alignment_cannot_be_bettered_by_a_small_change(joints: np.ndarray) -> N
 
 def test_hip_aligned_error_ignores_where_the_body_is(joints: np.ndarray) -> None:
     assert mpjpe(joints + 5.0, joints, root=[2, 3]) == pytest.approx(0)
-    assert mpjpe(joints + [3, 0, 4], joints) == pytest.approx(5)
+    assert mpjpe(joints + np.array([3, 0, 4]), joints) == pytest.approx(5)
 
 
 def test_constant_acceleration_is_measured_exactly() -> None:

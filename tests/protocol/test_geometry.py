@@ -68,8 +68,8 @@ def test_axes_are_proper_rotations_and_say_what_they_claim() -> None:
     for turn in (geometry.Z_UP_R_Y_UP, geometry.BLENDER_CAMERA_R_OPENCV_CAMERA):
         assert turn @ turn.T == pytest.approx(np.eye(3))
         assert np.linalg.det(turn) == pytest.approx(1)
-    assert geometry.Z_UP_R_Y_UP @ [0, 1, 0] == pytest.approx([0, 0, 1])
-    assert geometry.Z_UP_R_Y_UP @ [0, 0, 1] == pytest.approx([0, -1, 0])
+    assert pytest.approx([0, 0, 1]) == geometry.Z_UP_R_Y_UP @ [0, 1, 0]
+    assert pytest.approx([0, -1, 0]) == geometry.Z_UP_R_Y_UP @ [0, 0, 1]
 
 
 def test_a_point_on_the_axis_lands_in_the_middle_and_one_behind_nowhere() -> None:

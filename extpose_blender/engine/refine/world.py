@@ -284,7 +284,9 @@ def _stood(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Pe
         person.figure, rotmat, person.transl(), contact, eye, person.fps
     )
     root = transl + person.figure.rest_m[0]
-    return replace(person, rotvec=_within_limits(person, rotmat_to_rotvec(rotmat)), root_m=root), contact
+    return replace(
+        person, rotvec=_within_limits(person, rotmat_to_rotvec(rotmat)), root_m=root
+    ), contact
 
 
 def _within_limits(person: _Person, rotvec: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ...protocol.errors import BadVideo
@@ -49,7 +49,7 @@ def count_rows(info: ClipInfo, sampling: Sampling) -> int:
 
 def read_frames(
     info: ClipInfo, sampling: Sampling, first_row: int = 0, warn: Warn | None = None
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Decode a clip row by row; each row shows the picture on screen at its time.
 
     Rows with the same picture share its array, which is read-only. Decoding runs ahead on a thread
