@@ -109,17 +109,18 @@ def encode(pictures: list[Path], video: Path, fps: float, crf: int) -> None:
     """Write pictures as H.264; `crf` 12 is near lossless."""
     import av
 
+    rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(video), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "slow", "g": "250"}
-        for path in pictures:
+        for number, path in enumerate(pictures):
             with av.open(str(path)) as picture:
                 frame = next(picture.decode(video=0))
             if not stream.codec_context.is_open:
                 stream.width, stream.height = frame.width, frame.height
             frame = frame.reformat(format="yuv420p")
-            frame.pts = None
+            frame.pts, frame.time_base = number, 1 / rate  # a PNG's own are those of 25 fps
             frame.pict_type = 0  # a decoded PNG is a key frame and would make one here
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
