@@ -153,11 +153,13 @@ def _foot_points(
     for side in _SIDES:
         ankle, foot = skeleton.indices(f"{side}_ankle", f"{side}_foot")
         sole = vertices_m[np.isin(rides_on, (ankle, foot))]
+        if not len(sole):  # a mesh without this foot has no place to stand on
+            return np.zeros((0, 3)), np.zeros(0, dtype=int)
         ground = sole[:, 1].min()
         sole = sole[sole[:, 1] < ground + _SOLE_BAND_M]
         rear, front = sole[:, 2].min(), sole[:, 2].max()
         for end, joint in ((rear, ankle), (front, foot)):
-            near = sole[np.abs(sole[:, 2] - end) < 0.12 * (front - rear)]
+            near = sole[np.abs(sole[:, 2] - end) <= 0.12 * (front - rear)]
             points.append([near[:, 0].mean(), ground, near[:, 2].mean()])
             joints.append(joint)
     return np.array(points), np.array(joints)

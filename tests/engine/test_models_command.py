@@ -1,0 +1,79 @@
+"""Adding a body of one's own: recognised by contents, kept in a form that runs nothing, usable by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extpose_blender.protocol.motion import read_motion
+
+from .body.conftest import make_body
+from .conftest import FAKE
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment whose model folder is empty."""
+    return {**os.environ, "EXTPOSE_MODELS": str(tmp_path / "models")}
+
+
+def write_body(path: Path, kind: str = "smplh") -> Path:
+    np.savez(path, **make_body(kind))  # type: ignore[arg-type]
+    return path
+
+
+def test_added_body_is_listed_verified_used_and_cleaned(
+    extpose: Run, home: dict[str, str], clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("smplx", reason="needs the extra `smpl`")
+    file = write_body(tmp_path / "anything.npz")
+    added = extpose("models", "add", file, "--json", env=home)
+    assert added.returncode == 0, added.stderr
+    model = json.loads(added.stdout)["model"]
+    assert (model["name"], model["kind"]) == ("smplh", "body")
+    assert "esearch" in model["licence"]
+    rows = json.loads(extpose("models", "list", "--json", env=home).stdout)["models"]
+    assert {row["name"]: row["state"] for row in rows}["smplh"] == "added"
+    assert extpose("models", "verify", env=home).returncode == 0
+
+    out = tmp_path / "out"
+    used = extpose("capture", clip, "--out", out, *FAKE, "--body", "smplh", env=home)
+    assert used.returncode == 0, used.stderr
+    assert read_motion(out / "walk" / "person_0.npz").surface_model_type == "smplh"
+
+    kept = tmp_path / "models" / model["file"]
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    broken = extpose("models", "verify", env=home)
+    assert broken.returncode == 3
+    assert "smplh" in broken.stderr
+    (kept.parent / "stray.bin").write_text("")
+    assert "stray.bin" in extpose("models", "clean", env=home).stdout
+
+
+def test_hostile_pickle_runs_nothing_and_exits_with_3(
+    extpose: Run, home: dict[str, str], clip: Path, tmp_path: Path
+) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    file = tmp_path / "SMPL_NEUTRAL.pkl"
+    file.write_bytes(pickle.dumps({"v_template": Bomb()}))
+    for words in (
+        ("models", "add", file),
+        ("capture", clip, "--out", tmp_path / "out", *FAKE, "--body", file),
+    ):
+        result = extpose(*words, env=home)
+        assert result.returncode == 3
+        assert "error[bad-body]" in result.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "models").exists()
