@@ -135,7 +135,7 @@ def assert_package_finds_its_own(folder: Path, package: Path) -> None:
     """The package in `folder` uses its own resources, and pins, though a checkout is not far."""
     code = (
         "from extpose_blender.protocol.resources import resource_root\n"
-        "from extpose_blender.engine import doctor, version\n"
+        "from extpose_blender.engine import doctor\nfrom extpose_blender.protocol import version\n"
         "print(resource_root()); print(version.extpose_version())\n"
         "print(len(doctor.pinned_requirements()['library']))"
     )
