@@ -23,6 +23,7 @@ from ..protocol.job import Job
 from ..protocol.options import CaptureOptions
 from ..protocol.resources import find_resource
 from .console import Console
+from .detect.tflite import runtime_hushed
 from .pipeline import capture
 from .registry import missing_package
 from .report import Listener
@@ -134,7 +135,7 @@ def _run_peer(video: Path) -> float:
     except ModuleNotFoundError as error:
         raise missing_package("mediapipe", "the bench's peer") from error
     seconds = 0.0
-    with mediapipe.solutions.pose.Pose(model_complexity=1) as pose:
+    with runtime_hushed(), mediapipe.solutions.pose.Pose(model_complexity=1) as pose:
         for frame in read_frames(probe_clip(video), Sampling()):
             start = time.perf_counter()
             pose.process(frame.image_rgb)

@@ -64,7 +64,7 @@ class TfliteModel:
                 "Package `ai-edge-litert` is not installed: it runs the default 2D models", _INSTALL
             ) from None
         try:
-            with _runtime_hushed():
+            with runtime_hushed():
                 self._net: Any = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
                 self._net.allocate_tensors()
         except (ValueError, RuntimeError) as reason:
@@ -96,7 +96,7 @@ class TfliteModel:
 
 
 @contextmanager
-def _runtime_hushed() -> Iterator[None]:
+def runtime_hushed() -> Iterator[None]:
     """Keep the runtime's greeting off stderr, which is for our own words. Real failures raise."""
     sys.stderr.flush()
     kept = os.dup(2)
