@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.errors import ExtPoseError, InputError, OutputNotWritable
-from ..protocol.files import not_writable, read_json, write_json
+from ..protocol.files import PART_SUFFIX, not_writable, read_json, write_json
 
 WORK_FOLDER = ".extpose"
 """Name of the folder for what only the next run needs."""
@@ -47,6 +47,12 @@ class JobFolder:
     def forget(self) -> None:
         """Remove all that earlier runs left for the next one; the clip's identity stays."""
         self.keep(set())
+
+    def sweep(self) -> None:
+        """Remove half-written files that a killed run left, wherever in the folder they are."""
+        for path in self.root.rglob(f".*{PART_SUFFIX}*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def keep(self, wanted: set[str]) -> None:
         """Remove what stages left under keys other than these names, and half-written files."""

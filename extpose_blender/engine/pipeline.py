@@ -66,6 +66,7 @@ def capture(job: Job, listener: Listener) -> Done:
         identity = clip_identity(job.video)
     folder = open_job_folder(job.out_dir, job.video, identity)
     with removed_when_unusable(folder):
+        folder.sweep()
         if not job.resume:
             folder.forget()
         detect_key = detection_key(identity, options)

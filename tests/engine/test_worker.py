@@ -117,3 +117,14 @@ def test_killed_and_started_again_ends_with_the_same_motion(
     a, b = (read_motion(Path(done.outputs[0])) for done in (undisturbed, resumed))
     for name in ("poses", "trans", "betas", "joints", "keypoints_2d", "camera_T_world", "time_s"):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
+
+
+def test_half_written_files_of_a_killed_run_are_swept_away(tmp_path: Path) -> None:
+    job = make_job(tmp_path, rows=5)
+    folder = Path(run_to_end(job).outputs[0]).parent
+    left = folder / ".overlay.123.part.mp4"
+    left.write_bytes(b"half")
+    (folder / "mine.part.txt").write_text("the user's own")
+    run_to_end(job)
+    assert not left.exists()
+    assert (folder / "mine.part.txt").exists()
