@@ -39,8 +39,7 @@ def export_clip(clip: BuiltClip, kind: str, path: Path) -> None:
         try:
             WRITERS[kind](clip, aside)
         except RuntimeError as error:
-            # Operators report every failure as a RuntimeError with Blender's own words.
-            words = str(error).removeprefix("Error: ").strip()
+            words = _reason(str(error))
             if "No space left" in words or "ermission denied" in words:
                 raise OutputNotWritable(
                     f"Cannot write `{path}`: {words}", "Free some space or choose another folder"
@@ -50,6 +49,17 @@ def export_clip(clip: BuiltClip, kind: str, path: Path) -> None:
             raise OutputNotWritable(
                 f"Blender left no file at `{path}`", "Free some space or choose another folder"
             )
+
+
+def _reason(words: str) -> str:
+    """What went wrong, from Blender's words for it.
+
+    Operators report every failure as a RuntimeError; one of a Python exporter holds its whole traceback,
+    whose last line but for the place is the reason.
+    """
+    lines = [line.strip() for line in words.removeprefix("Error: ").splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith(("Location:", "File ", "Traceback"))]
+    return reasons[-1] if "Traceback" in words and reasons else " ".join(lines)
 
 
 WRITERS: dict[str, Writer] = {
