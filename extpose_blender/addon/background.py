@@ -44,12 +44,12 @@ def open_footage(path: Path) -> Footage | None:
         image = bpy.data.images.load(str(first))
     except RuntimeError:
         return None
-    if sequence:
-        image.source = "SEQUENCE"
-    width, height = image.size
+    width, height = image.size  # asked of a sequence, Blender looks for a picture number 1
     if not (width and height):
         bpy.data.images.remove(image)
         return None
+    if sequence:
+        image.source = "SEQUENCE"
     fps = None if sequence else _nominal_fps(path)
     return Footage(image, width, height, fps, tuple(_number(file) for file in sequence))
 

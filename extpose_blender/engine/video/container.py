@@ -44,6 +44,9 @@ _RAW_STREAMS = {
 _HIGHEST_RATE = 120.0
 """Frames per second above which a nominal rate must be borne out by the average."""
 
+_JPEG = b"\xff\xd8\xff"
+"""How every JPEG begins."""
+
 _DEFAULT_RATE = 25.0
 """What libav assumes where a file does not say."""
 
@@ -58,11 +61,13 @@ def open_container(path: Path) -> InputContainer:
         BadVideo: It is missing, empty, unreadable, or in no format that is known here.
     """
     av.logging.set_level(None)
-    _check_file(path)
+    head = _first_bytes(path)
+    # By its name a .jpg goes to libav's reader of numbered images, which could follow other files.
+    name = "jpeg_pipe" if head == _JPEG else None
     formats = (*_MOVIES, *_STILLS, _RAW_STREAMS.get(path.suffix.lower(), "mov"))
     options = {"format_whitelist": ",".join(formats), "protocol_whitelist": "file"}
     try:
-        return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
+        return av.open(f"file:{path}", "r", name, options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadVideo(
@@ -71,14 +76,16 @@ def open_container(path: Path) -> InputContainer:
         ) from error
 
 
-def _check_file(path: Path) -> None:
+def _first_bytes(path: Path) -> bytes:
+    """The first bytes of a file that can be read and is not empty; raises BadVideo."""
     try:
         with open(path, "rb") as stream:
-            empty = not stream.read(1)
+            head = stream.read(len(_JPEG))
     except OSError as error:
         raise unreadable(path, error) from error
-    if empty:
+    if not head:
         raise BadVideo(f"`{path}` is empty", "Copy or download the clip again")
+    return head
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:

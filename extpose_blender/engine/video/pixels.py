@@ -43,13 +43,25 @@ class Turn:
         return image
 
 
+_QUARTER_TURNS = (
+    Turn(),
+    Turn(transpose=True, mirror_x=True),
+    Turn(mirror_x=True, mirror_y=True),
+    Turn(transpose=True, mirror_y=True),
+)
+"""Turns by 0, 90, 180 and 270 degrees clockwise."""
+
+
 def read_turn(frame: av.VideoFrame) -> Turn:
     """How the metadata of a decoded picture asks for it to be turned.
 
     Angles between the quarter turns go to the nearest one.
     Source: the display matrix of ISO/IEC 14496-12, 8.3.2: (x, y, 1) times the matrix.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # data of a kind that this PyAV has no name for, such as an image's EXIF
+        return _QUARTER_TURNS[round(-frame.rotation / 90) % 4]
     if data is None:
         return Turn()
     a, b, _, c, d = np.frombuffer(memoryview(cast(Buffer, data)), np.int32)[:5].tolist()

@@ -168,18 +168,23 @@ def test_transparent_parts_lie_over_black(
 
 def test_one_picture_is_one_row(tmp_path: Path, movie: Movie) -> None:
     assert len(rows_of(movie("one.mp4", 1))) == 1
-    cv2.imwrite(str(tmp_path / "still.png"), np.full((20, 30, 3), 70, np.uint8))
-    (frame,) = rows_of(tmp_path / "still.png")
-    assert (frame.image_rgb == 70).all()
+    for name in ("still.png", "still.jpg", "shot_0001.jpg", "jpeg_named.png"):
+        _, jpeg = cv2.imencode(
+            ".jpg" if "j" in name else ".png", np.full((20, 30, 3), 70, np.uint8)
+        )
+        (tmp_path / name).write_bytes(jpeg.tobytes())
+        (frame,) = rows_of(tmp_path / name)
+        assert np.abs(frame.image_rgb.astype(int) - 70).max() <= 1, name
 
 
-def test_image_sequences(tmp_path: Path, picture_number: Number) -> None:
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif"])
+def test_image_sequences(tmp_path: Path, picture_number: Number, kind: str) -> None:
     numbers = [0, 1, 2, 9, 10, 11]  # Natural order, and a gap.
     for i in numbers:
-        cv2.imwrite(str(tmp_path / f"shot_{i}.png"), np.full((20, 30, 3), 8 * i, np.uint8))
+        cv2.imwrite(str(tmp_path / f"shot_{i}.{kind}"), np.full((20, 30, 3), 8 * i, np.uint8))
     (tmp_path / "notes.txt").write_text("not an image")
-    (tmp_path / "._shot_3.png").write_text("left by another system")
-    for path in (tmp_path, tmp_path / "shot_#.png", tmp_path / "shot_%d.png"):
+    (tmp_path / f"._shot_3.{kind}").write_text("left by another system")
+    for path in (tmp_path, tmp_path / f"shot_#.{kind}", tmp_path / f"shot_%d.{kind}"):
         frames = rows_of(path, fps=12)
         assert [picture_number(f.image_rgb) for f in frames] == numbers
         assert [f.frame_index for f in frames] == list(range(6))
@@ -229,3 +234,19 @@ def test_real_clips_give_every_picture(clip: str, shared_path: Callable[[str], P
     for a, b in zip(frames[70:], rows_of(path, 70), strict=True):
         assert a.frame_index == b.frame_index
         np.testing.assert_array_equal(a.image_rgb, b.image_rgb)
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, "tl"), (3, "br"), (6, "tr"), (8, "bl")])
+def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path, orientation: int, corner: str) -> None:
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:20, :30] = 255
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00" + bytes([orientation]) + b"\x00\x00"
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    (tmp_path / "photo.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    (frame,) = rows_of(tmp_path / "photo.jpg")
+    ends = {"t": 3, "b": -4, "l": 3, "r": -4}
+    bright = {v + h for v in "tb" for h in "lr" if frame.image_rgb[ends[v], ends[h], 0] > 128}
+    assert bright == {corner}
+    assert frame.image_rgb.shape[:2] == ((40, 60) if orientation < 5 else (60, 40))
