@@ -137,13 +137,21 @@ def _nominal_fps(path: Path) -> float | None:
 
 def _sequence_files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
-    elif path.suffix.lower() in PICTURES and not path.exists():
-        wanted = re.sub(r"%0?(\d*)d", "*", path.name)
-        files = [file for file in path.parent.glob(wanted) if file.suffix.lower() in PICTURES]
+        folder, wanted = path, r"[^.].*"
+    elif path.suffix.lower() in PICTURES and path.parent.is_dir() and not path.exists():
+        before, number, after = _split_pattern(path.name)
+        folder, wanted = path.parent, re.escape(before) + number + re.escape(after)
     else:
         return []
+    files = [file for file in folder.iterdir() if re.fullmatch(wanted, file.name)]
+    files = [file for file in files if file.suffix.lower() in PICTURES]
     return sorted(files, key=lambda file: (_number(file), file.name))
+
+
+def _split_pattern(name: str) -> tuple[str, str, str]:
+    """A file name before its number, what stands for the number as a regular expression, and after."""
+    found = re.search(r"#+|%0?\d*d", name)
+    return (name[: found.start()], r"\d+", name[found.end() :]) if found else (name, "", "")
 
 
 def _number(file: Path) -> int:
