@@ -57,7 +57,9 @@ def run_demo(
             f"{errors['mpjpe_mm']:.1f} mm (hips aligned), {errors['pa_mpjpe_mm']:.1f} mm (similarity "
             f"aligned), acceleration {errors['acceleration_mm_per_frame2']:.2f} mm/frame²"
         )
-    _say(f"Look at {folder / 'overlay.mp4'}, then open {folder / 'person_0.blend'} in Blender.")
+    for name, words in (("overlay.mp4", "Look at"), ("person_0.blend", "Open in Blender:")):
+        if (folder / name).exists():
+            _say(f"{words} {folder / name}")
     return result
 
 

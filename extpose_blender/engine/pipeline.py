@@ -41,7 +41,7 @@ from .track.build import build_tracks
 from .track.prominence import select_people
 from .video.clip import probe_clip, read_frames
 from .video.sampling import Sampling
-from .write_results import PersonResult, write_results
+from .write_results import PersonResult, check_exports, write_results
 
 
 def capture(job: Job, listener: Listener) -> Done:
@@ -59,6 +59,7 @@ def capture(job: Job, listener: Listener) -> Done:
     """
     options, watch = job.options, Stopwatch()
     device = choose_device(options.device)
+    check_exports(options.export_formats, job.blender)
     info = probe_clip(job.video)
     sampling = Sampling(options.start, options.end, options.fps, options.speed)
     with watch.measure("load"):

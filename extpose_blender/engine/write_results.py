@@ -16,7 +16,7 @@ from ..protocol.flow import ClipInfo
 from ..protocol.motion import Motion, write_motion
 from ..protocol.options import BLENDER_FORMATS
 from .exporters.bvh import write_bvh
-from .exporters.in_blender import write_with_blender
+from .exporters.in_blender import blender_command, write_with_blender
 from .report import Listener
 
 
@@ -30,6 +30,12 @@ class PersonResult:
     """The motion in the world."""
     body: BodyGeometry
     """The body at rest."""
+
+
+def check_exports(formats: Sequence[str], blender: str | None) -> None:
+    """Before any work: refuse formats that need Blender where there is none. Raises MissingPackage."""
+    if any(name in BLENDER_FORMATS for name in formats):
+        blender_command(blender)
 
 
 def write_results(

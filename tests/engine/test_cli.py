@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from extpose_blender.protocol.messages import LAST, Done, parse_line
 from extpose_blender.protocol.motion import read_motion
 
-from .conftest import FAKE, write_clip
+from .conftest import FAKE, ROOT, write_clip
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -164,7 +166,7 @@ def test_full_disk_exits_with_5_and_what_was_there_stays(
     out = tmp_path / "out"
     assert extpose("capture", clip, "--out", out, *FAKE).returncode == 0
     before = (out / "walk" / "person_0.npz").read_bytes()
-    limited = ["bash", "-c", f'ulimit -f 8; exec "{__import__("sys").executable}" "$@"', "bash"]
+    limited = ["bash", "-c", f'ulimit -f 8; exec "{sys.executable}" "$@"', "bash"]
     result = extpose("capture", clip, "--out", out, *FAKE, "--smooth", "0.1", python=limited)
     assert result.returncode == 5
     assert "full" in only_error(result)
@@ -205,3 +207,45 @@ def test_models_where_and_list(extpose: Run, tmp_path: Path) -> None:
     assert {"mediapipe", "fit", "open", "smpl"} <= {row["name"] for row in rows}
     assert "fake" not in {row["name"] for row in rows}
     assert not (tmp_path / "models").exists()
+
+
+def test_a_missing_blender_is_said_before_the_work(
+    extpose: Run, clip: Path, tmp_path: Path
+) -> None:
+    command = ("capture", clip, "--out", tmp_path / "out", *FAKE, "--export", "fbx")
+    result = extpose(*command, "--blender", "no-such-blender")
+    assert result.returncode == 4
+    assert "error[missing-package]" in only_error(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_python_does_the_work_when_it_is_named(
+    extpose: Run, clip: Path, tmp_path: Path
+) -> None:
+    command = ("capture", clip, "--out", tmp_path / "out", *FAKE, "--worker-python")
+    assert extpose(*command, sys.executable).returncode == 0
+    assert len(read_motion(tmp_path / "out" / "walk" / "person_0.npz")) == 12
+    missing = extpose(*command, tmp_path / "no-python")
+    assert missing.returncode == 4
+    assert "no-python" in only_error(missing)
+
+
+def test_interrupt_exits_with_130(clip: Path, tmp_path: Path) -> None:
+    long = write_clip(tmp_path / "long.mp4", rows=3000)
+    command = [
+        sys.executable,
+        "-m",
+        "extpose_blender",
+        "capture",
+        str(long),
+        "--out",
+        str(tmp_path),
+    ]
+    command += [*FAKE, "--json-progress"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        lines = process.stdout.readlines()
+        assert process.wait(timeout=60) == 130
+    assert parse_line(lines[-1]).kind == "cancelled"
