@@ -5,36 +5,16 @@ It drives the whole channel on any machine: instant, and the same result for the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from ...protocol.flow import Intrinsics, LiftedTrack, Track
 from ...protocol.skeletons import MODEL_SKELETONS
+from .base import OnProgress, OnWindow, RestBody
 
 _HEIGHT_M = 1.7
 _WAVES_PER_SECOND = 0.5
-
-
-class AnyBody(Protocol):
-    """What this lifter needs of a body model."""
-
-    @property
-    def model_type(self) -> str:
-        """`surface_model_type` of the body."""
-
-    @property
-    def body_id(self) -> str:
-        """Which body the betas mean."""
-
-    @property
-    def num_betas(self) -> int:
-        """How many shape numbers it has."""
-
-    def joints_rest(self, betas: np.ndarray) -> np.ndarray:
-        """(J, 3) rest joints at a shape (B,), metres."""
 
 
 class FakeLifter:
@@ -45,7 +25,7 @@ class FakeLifter:
         device: Taken and ignored.
     """
 
-    def __init__(self, body: AnyBody, device: str = "cpu") -> None:
+    def __init__(self, body: RestBody, device: str = "cpu") -> None:
         self.body = body
 
     @staticmethod
@@ -58,8 +38,8 @@ class FakeLifter:
         track: Track,
         intrinsics: Intrinsics,
         height_m: float | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-        on_window: Callable[[slice, LiftedTrack], None] | None = None,
+        on_progress: OnProgress | None = None,
+        on_window: OnWindow | None = None,
     ) -> LiftedTrack:
         """Make a body for every row; arguments as of `FitLifter`."""
         count, skeleton = len(track), MODEL_SKELETONS[self.body.model_type]

@@ -6,10 +6,8 @@ LiftedTrack
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from ....protocol.resources import find_resource
 from ....protocol.skeletons import MODEL_SKELETONS, Skeleton
 from ...body.joint_limits import hold_to_limits, joint_limits
 from ...body.landmarks import landmark_map
+from ..base import OnProgress, OnWindow, RestBody
 from .body_shape import BodyLine, solve_shape, spread_rows
 from .chain import BODY_JOINTS, Pose
 from .evidence import Evidence, gather_evidence
@@ -39,31 +38,6 @@ _STEPS = 6
 _SHAPE_NUMBERS = 10
 _POOR_FIT = 0.04
 """Mean keypoint error, in shares of the person's height, above which the user is told."""
-
-OnProgress = Callable[[int, int], None]
-OnWindow = Callable[[slice, LiftedTrack], None]
-
-
-class RestBody(Protocol):
-    """What this lifter needs of a body model."""
-
-    @property
-    def model_type(self) -> str:
-        """`surface_model_type` of the body."""
-
-    @property
-    def body_id(self) -> str:
-        """Which body the betas mean."""
-
-    @property
-    def num_betas(self) -> int:
-        """How many shape numbers it has."""
-
-    def joints_rest(self, betas: np.ndarray) -> np.ndarray:
-        """(J, 3) rest joints at a shape (B,), metres."""
-
-    def vertices_rest(self, betas: np.ndarray) -> np.ndarray:
-        """(V, 3) rest vertices at a shape (B,), metres."""
 
 
 @dataclass(frozen=True)
