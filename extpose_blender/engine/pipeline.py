@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol.errors import InputError
+from ..protocol.errors import BadBodyFile, InputError
 from ..protocol.files import read_json, sha256_of, write_json
 from ..protocol.flow import ClipInfo, Frame, LiftedTrack, Track
 from ..protocol.job import Job
@@ -63,7 +63,7 @@ def capture(job: Job, listener: Listener) -> Done:
     info = probe_clip(job.video)
     sampling = Sampling(options.start, options.end, options.fps, options.speed)
     with watch.measure("load"):
-        body = load_body(options.body)
+        body = load_whole_body(options.body)
         identity = clip_identity(job.video)
     folder = open_job_folder(job.out_dir, job.video, identity)
     with removed_when_unusable(folder):
@@ -103,6 +103,21 @@ def capture(job: Job, listener: Listener) -> Done:
         report = write_report(folder, job, info, identity, clip, people, outputs, watch, listener)
     folder.keep({kept.name, *kept_lifts})
     return Done(tuple(str(path) for path in outputs), str(report))
+
+
+def load_whole_body(name: str) -> Body:
+    """The body to pose.
+
+    Raises:
+        BadBodyFile: It is damaged, or a hand.
+        MissingModel, MissingPackage: It was not added, or needs smplx.
+    """
+    body = load_body(name)
+    if body.model_type == "mano":
+        raise BadBodyFile(
+            f"`{name}` is a MANO hand, but a whole body is wanted", "Choose SMPL, SMPL-H or SMPL-X, or `open`"
+        )
+    return body
 
 
 def detection_key(identity: dict[str, Any], options: CaptureOptions) -> str:

@@ -77,3 +77,14 @@ def test_hostile_pickle_runs_nothing_and_exits_with_3(
         assert "error[bad-body]" in result.stderr
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "models").exists()
+
+
+def test_a_hand_is_no_body_to_capture(
+    extpose: Run, home: dict[str, str], clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("smplx", reason="needs the extra `smpl`")
+    hand = write_body(tmp_path / "hand.npz", "mano")
+    result = extpose("capture", clip, "--out", tmp_path / "out", *FAKE, "--body", hand, env=home)
+    assert result.returncode == 3
+    assert "error[bad-body]" in result.stderr
+    assert not (tmp_path / "out").exists()
