@@ -38,6 +38,9 @@ from .smoothing import smooth_path, smooth_rotations
 _WORTH_RESIZING = 0.003
 """Factors closer to 1 than this leave a person's shape as it is."""
 
+_ROWS_AT_ONCE = 1024
+"""Rows whose joints are held to their limits together; bounds the memory."""
+
 _SURELY_OFF_M = 0.20
 """A resting foot this far from the ground rests on something else."""
 
@@ -292,7 +295,11 @@ def _stood(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Pe
 def _within_limits(person: _Person, rotvec: np.ndarray) -> np.ndarray:
     """The same rotations (T, J, 3), no joint bent farther than joints bend."""
     limits = joint_limits(person.figure.skeleton.name)
-    return np.asarray(hold_to_limits(torch.from_numpy(rotvec), limits).numpy())
+    held = np.zeros_like(rotvec)
+    for first in range(0, len(rotvec), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        held[rows] = hold_to_limits(torch.from_numpy(rotvec[rows]), limits).numpy()
+    return held
 
 
 def _contacts(person: _Person, eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
