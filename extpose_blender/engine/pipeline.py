@@ -115,7 +115,8 @@ def load_whole_body(name: str) -> Body:
     body = load_body(name)
     if body.model_type == "mano":
         raise BadBodyFile(
-            f"`{name}` is a MANO hand, but a whole body is wanted", "Choose SMPL, SMPL-H or SMPL-X, or `open`"
+            f"`{name}` is a MANO hand, but a whole body is wanted",
+            "Choose SMPL, SMPL-H or SMPL-X, or `open`",
         )
     return body
 
