@@ -79,8 +79,18 @@ def test_rates_that_are_not_whole_survive(kind, fps, tmp_path):
     assert worst(imported_joints(kind, path, motion)[0], motion) < 1e-3
 
 
-@pytest.mark.parametrize("fps", [29.97, 12.5])
-def test_fbx_of_a_rate_that_is_not_whole_has_the_right_times(fps, tmp_path):
+@pytest.mark.parametrize("fps", [30000 / 1001, 24000 / 1001, 59.94])
+def test_fbx_of_a_television_rate_keeps_every_frame(fps, tmp_path):
+    motion = make_motion(BODY, 200, fps=fps)
+    clip = new_clip([Person("clip", motion, BODY)])
+    rate = bpy.context.scene.render.fps_base
+    export_clip(clip, "fbx", tmp_path / "a.fbx")
+    assert bpy.context.scene.render.fps_base == rate
+    assert worst(imported_joints("fbx", tmp_path / "a.fbx", motion)[0], motion) < 1e-3
+
+
+def test_fbx_of_a_rate_that_is_not_whole_has_the_right_times(tmp_path):
+    fps = 12.5
     motion = make_motion(BODY, 20, fps=fps)
     export_clip(new_clip([Person("clip", motion, BODY)]), "fbx", tmp_path / "a.fbx")
     bpy.ops.wm.read_factory_settings(use_empty=True)

@@ -12,14 +12,18 @@ from ..action import shift_keys
 from ..scene import BuiltClip
 from .selection import characters_selected
 
+_NEARLY_WHOLE = 0.002
+"""How far `fps_base` may be from 1 for the rate to count as a whole one slowed down for television."""
+
 
 def write_fbx(clip: BuiltClip, path: Path) -> None:
     """Write armatures and meshes with their motion. Y up, -Z forward, the first row at time 0.
 
     FBX is read with its time 0 at a program's first frame, so the scene's first frame may not be a
-    delay in the file.
+    delay in the file. Television's rates (29.97, 23.976, 59.94) are written as the whole rate beside
+    them, a frame a frame: importers, Blender's first, count an FBX's frames at a whole rate.
     """
-    with characters_selected(clip), _from_frame_0(clip):
+    with characters_selected(clip), _from_frame_0(clip), _conformed_rate():
         bpy.ops.export_scene.fbx(
             filepath=str(path),
             check_existing=False,
@@ -41,6 +45,19 @@ def write_fbx(clip: BuiltClip, path: Path) -> None:
             bake_anim_step=1.0,
             bake_anim_simplify_factor=0.0,
         )
+
+
+@contextmanager
+def _conformed_rate() -> Iterator[None]:
+    """Make the scene's rate whole where it is one part in a thousand below, and give it back."""
+    render = bpy.context.scene.render
+    before = render.fps_base
+    if abs(before - 1.0) < _NEARLY_WHOLE:
+        render.fps_base = 1.0
+    try:
+        yield
+    finally:
+        render.fps_base = before
 
 
 @contextmanager
