@@ -32,6 +32,8 @@ class Entry:
     """Where it comes from."""
     shipped: bool = False
     """It works without adding anything."""
+    takes_weights: bool = False
+    """A lifter that reads weights, which `--weights` chooses."""
     hidden: bool = False
     """It is for tests: lists leave it out."""
 

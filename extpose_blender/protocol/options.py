@@ -124,6 +124,8 @@ class CaptureOptions:
             )
         catalog = load_catalog()
         catalog.check("detector", self.detector)
+        if self.weights is not None and not catalog.find("lifter", self.lifter).takes_weights:
+            raise UsageError(f"`--weights` is of no use: the lifter `{self.lifter}` has none")
         catalog.check("lifter", self.lifter)
         unknown = [name for name in self.export_formats if name not in EXPORT_FORMATS]
         if unknown:

@@ -66,7 +66,7 @@ def test_flag_sets_its_field_and_comes_back(words: list[str], name: str, value: 
         ["--fps", "0"], ["--fps", "inf"], ["--fps", "x"], ["--speed", "0"], ["--height", "9"],
         ["--detector", "nobody"], ["--lifter", "nobody"], ["--device", "tpu"], ["--refine", "maybe"],
         ["--export", "npz,gif"], ["--person", "-1"], ["--person", "two"], ["--start", "-1"],
-        ["--camera-fov", "200"],
+        ["--camera-fov", "200"], ["--weights", "small"],
     ],
     ids=" ".join,
 )  # fmt: skip
