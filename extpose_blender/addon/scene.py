@@ -46,6 +46,9 @@ class BuiltPerson:
     """Keyed."""
     mesh: bpy.types.Object
     """Skinned, child of the armature."""
+    unseen_ends: tuple[tuple[float, bool], ...]
+    """Scene frames from which the person is out of sight (true) or in it, in order; empty for one who
+    is in the picture from the first row to the last."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,21 @@ def build_person(
     mesh = build_mesh(collection, f"{person.name}_mesh", body, rest, armature)
     channels = pose_channels(motion, body, bone_axes(armature, rest.names))
     confidence = motion.confidence if motion.confidence.ndim == 1 else motion.confidence.mean(1)
-    key_pose(armature, person.name, channels, confidence, timing.scene_frames(motion))
+    frames = timing.scene_frames(motion)
+    key_pose(armature, person.name, channels, confidence, frames)
     _note_provenance(armature, motion)
-    return BuiltPerson(armature, mesh)
+    return BuiltPerson(armature, mesh, _unseen_ends(confidence > 0, frames))
+
+
+def _unseen_ends(seen: np.ndarray, frames: np.ndarray) -> tuple[tuple[float, bool], ...]:
+    rows = np.flatnonzero(seen)
+    if not len(rows) or len(rows) == len(seen):
+        return ()
+    first, last = int(rows[0]), int(rows[-1])
+    changes = [(float(frames[0]), first > 0), (float(frames[first]), False)]
+    if last + 1 < len(frames):
+        changes.append((float(frames[last + 1]), True))
+    return tuple(changes) if first > 0 or last + 1 < len(frames) else ()
 
 
 def set_up_new_file(scene: bpy.types.Scene, clip: BuiltClip, rate: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import time
@@ -177,3 +178,26 @@ def test_cancelling_ends_the_process_at_once(tmp_path):
     with pytest.raises(Cancelled):
         write_with_blender(request, sleepy, cancelled=stop.is_set)
     assert time.monotonic() - start < 30
+
+
+def test_who_is_out_of_sight_is_hidden_in_the_blend_and_nowhere_else(tmp_path):
+    motion = make_motion(BODY, 12)
+    confidence = np.ones(12, np.float32)
+    confidence[:3] = confidence[9:] = 0
+    motion = dataclasses.replace(motion, confidence=confidence)
+    clip = new_clip([Person("clip", motion, BODY)])
+    export_clip(clip, "blend", tmp_path / "a.blend")
+    assert not clip.people[0].mesh.hide_render
+    export_clip(clip, "fbx", tmp_path / "a.fbx")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    scene = bpy.context.scene
+    (mesh,) = (o for o in scene.objects if o.type == "MESH")
+    hidden = []
+    for frame in range(scene.frame_start, scene.frame_end + 1):
+        scene.frame_set(frame)
+        hidden.append(mesh.hide_render and mesh.hide_viewport)
+    assert hidden == (confidence == 0).tolist()
+    assert worst(imported_joints("blend", tmp_path / "a.blend", motion)[0], motion) < 1e-3
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "a.fbx"))
+    assert any(o.type == "MESH" for o in bpy.context.scene.objects)
