@@ -108,6 +108,8 @@ class Track:
     """(T, 2, 21, 3) float32, as in `FrameDetections`."""
     seen: np.ndarray
     """(T,) bool: the detector found the person in this row."""
+    entries: np.ndarray
+    """(T,) int: which detection of the row is this person, -1 where not seen."""
     prominence: float
     """What people are ordered by: size on screen, time on screen and closeness to the middle."""
 
@@ -117,6 +119,7 @@ class Track:
         check_shape("hints_3d_m", self.hints_3d_m, ("T", "K", 4), axes)
         check_shape("hands_2d", self.hands_2d, ("T", 2, 21, 3), axes)
         check_shape("seen", self.seen, ("T",), axes, kind="b")
+        check_shape("entries", self.entries, ("T",), axes, kind="i")
         check_shape("keypoints_2d", self.keypoints_2d, ("T", len(self.points), 3))
         for name in ("keypoints_2d", "hints_3d_m", "hands_2d"):
             check_finite(name, getattr(self, name))

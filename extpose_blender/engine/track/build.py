@@ -10,7 +10,6 @@ import numpy as np
 from ...protocol.flow import FrameDetections, Track
 from .gaps import fill_rows
 from .prominence import prominence
-from .sizes import layout
 from .stitching import stitch_tracklets
 from .tracklets import Tracklet, find_tracklets
 
@@ -54,17 +53,16 @@ def build_tracks(
     """
     tracklets = find_tracklets(detections, skeleton, fps)
     people = stitch_tracklets(tracklets, skeleton, fps)
-    people = [person for person in people if _is_kept(person, skeleton, fps, rows, options)]
+    people = [person for person in people if _is_kept(person, fps, rows, options)]
     by_row = {frame.row: frame for frame in detections}
     tracks = [_make_track(p, by_row, skeleton, fps, (width, height), rows, options) for p in people]
     tracks.sort(key=lambda track: -track.prominence)
     return [_numbered(track, number) for number, track in enumerate(tracks)]
 
 
-def _is_kept(person: Tracklet, skeleton: str, fps: float, rows: int, options: TrackOptions) -> bool:
+def _is_kept(person: Tracklet, fps: float, rows: int, options: TrackOptions) -> bool:
     enough = min(round(options.shortest_s * fps), rows // 3)
-    scores = np.array(person.keypoints)[:, layout(skeleton).body, 2]
-    return len(person.rows) >= max(enough, 1) and float(scores.mean()) >= options.lowest_score
+    return len(person.rows) >= max(enough, 1) and person.body_score >= options.lowest_score
 
 
 def _make_track(
@@ -85,8 +83,9 @@ def _make_track(
             np.array([getattr(by_row[r], part)[e] for r, e in places]), seen_rows, rows, longest
         )
 
-    seen = np.zeros(rows, bool)
-    seen[seen_rows] = True
+    entries = np.full(rows, -1, np.int32)
+    entries[seen_rows] = person.entries
+    seen = entries >= 0
     keypoints = on_all_rows("keypoints_2d")
     return Track(
         person_id=0,
@@ -96,6 +95,7 @@ def _make_track(
         hints_3d_m=on_all_rows("hints_3d_m"),
         hands_2d=on_all_rows("hands_2d"),
         seen=seen,
+        entries=entries,
         prominence=prominence(keypoints, seen, skeleton, *size),
     )
 

@@ -57,15 +57,15 @@ def _gap_cost(before: Tracklet, after: Tracklet, skeleton: str, fps: float) -> f
     reach.
     """
     gap_s = (after.rows[0] - before.rows[-1]) / fps
-    heights = before.height(skeleton), after.height(skeleton, at_end=False)
+    heights = before.height(), after.height(at_end=False)
     if max(heights) > _SIZE_RATIO * min(heights):
         return _ALONE
     height = np.array(sum(heights) / 2)
-    end, start = before.keypoints[-1], after.keypoints[0]
+    end, start = before.last_points, after.first_points
     half = min(gap_s, 2 * _COAST_S) / 2
     led = end.copy(), start.copy()
-    led[0][:, :2] += before.velocity(fps, skeleton) * half
-    led[1][:, :2] -= after.velocity(fps, skeleton, at_end=False) * half
+    led[0][:, :2] += before.velocity() * half
+    led[1][:, :2] -= after.velocity(at_end=False) * half
     moved = float(pose_distances(led[0], led[1], height, skeleton))
     step = body_middles(end, skeleton) - body_middles(start, skeleton)
     stood = float(np.linalg.norm(step) / height)

@@ -114,6 +114,7 @@ def see(points_m: np.ndarray, fps: float, skeleton: str, pixel_noise: float, hin
         np.concatenate([local, score * hints], -1).astype(np.float32),
         np.zeros((rows, 2, 21, 3), np.float32),
         np.ones(rows, bool),
+        np.zeros(rows, np.int32),
         1.0,
     )
 

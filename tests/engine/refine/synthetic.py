@@ -236,5 +236,5 @@ def empty_track(count: int, person_id: int = 0, fps: float = FPS) -> Track:
     return Track(
         person_id, "coco17", fps, np.zeros((count, points, 3), np.float32),
         np.zeros((count, points, 4), np.float32), np.zeros((count, 2, 21, 3), np.float32),
-        np.ones(count, bool), 1.0,
+        np.ones(count, bool), np.zeros(count, np.int32), 1.0,
     )  # fmt: skip
