@@ -161,12 +161,21 @@ class Chain:
 
     def pose(self, pose: Pose) -> Posed:
         """Place joints and landmarks."""
-        local = rotvec_to_rotmat(self.rotvecs(pose.q))
-        count = len(pose)
-        turns = pose.root.new_zeros(count, BODY_JOINTS, 3, 3)
-        joints = pose.root.new_zeros(count, BODY_JOINTS, 3)
-        turns[:, 0] = pose.root
-        joints[:, 0] = pose.pelvis
+        return self.place(pose.root, pose.pelvis, rotvec_to_rotmat(self.rotvecs(pose.q)))
+
+    def place(self, root: torch.Tensor, pelvis: torch.Tensor, local: torch.Tensor) -> Posed:
+        """Place joints and landmarks.
+
+        Args:
+            root: (T, 3, 3) turns the SMPL rest frame into the camera.
+            pelvis: (T, 3) place of the pelvis joint, metres.
+            local: (T, 21, 3, 3) turns of joints 1 to 21 in their parents' frames.
+        """
+        count = len(root)
+        turns = root.new_zeros(count, BODY_JOINTS, 3, 3)
+        joints = root.new_zeros(count, BODY_JOINTS, 3)
+        turns[:, 0] = root
+        joints[:, 0] = pelvis
         for members, parents in self._levels:
             above = turns[:, parents]
             turns[:, members] = above @ local[:, [j - 1 for j in members]]

@@ -18,6 +18,7 @@ from ....protocol.resources import find_resource
 from ....protocol.skeletons import MODEL_SKELETONS, Skeleton
 from ...body.joint_limits import hold_to_limits, joint_limits
 from ...body.landmarks import landmark_map
+from ...body.relaxed import relaxed_rest
 from ..base import OnProgress, OnWindow, RestBody
 from .body_shape import BodyLine, solve_shape, spread_rows
 from .chain import BODY_JOINTS, Pose
@@ -221,22 +222,6 @@ def body_line(body: RestBody, skeleton: str, device: str) -> BodyLine:
         torch.tensor([m[1] - height for m in moved], dtype=torch.float32, device=device),
         landmark_map(skeleton),
     )
-
-
-def relaxed_rest(skeleton: Skeleton) -> np.ndarray:
-    """(J, 3) rotation vectors of a resting body with slightly curled fingers."""
-    rest = np.zeros((len(skeleton), 3), np.float32)
-    for name, joint in skeleton.index.items():
-        side, _, part = name.partition("_")
-        finger = part.rstrip("123")
-        if finger in _CURL and part != finger:
-            rest[joint, 2] = _CURL[finger] * (-1.0 if side == "left" else 1.0)
-    return rest
-
-
-_CURL = {"index": 0.2, "middle": 0.25, "ring": 0.3, "pinky": 0.35}
-"""Bend of each finger joint of a relaxed hand, radians; about the axis across the palm, which is Z
-at rest."""
 
 
 def _notes(problem: Problem, pose: Pose) -> tuple[str, ...]:

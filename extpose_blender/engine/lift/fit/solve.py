@@ -117,9 +117,16 @@ def frame_equations(
 
 def reprojection_errors(problem: Problem, posed: Posed) -> torch.Tensor:
     """(T, K, 2) projected minus seen, in usual errors."""
-    flat = problem.focal_px * posed.points[..., :2] / posed.points[..., 2:].clamp_min(0.1)
-    scale = problem.weights.keypoint * problem.evidence.size_px
-    return (flat - problem.evidence.xy_px) / scale[:, None, None]
+    usual = problem.weights.keypoint
+    return keypoint_errors(posed.points, problem.evidence, problem.focal_px, usual)
+
+
+def keypoint_errors(
+    points: torch.Tensor, evidence: Evidence, focal_px: float, usual: float
+) -> torch.Tensor:
+    """(T, K, 2) projected landmarks (T, K, 3) minus keypoints, in `usual` shares of the height."""
+    flat = focal_px * points[..., :2] / points[..., 2:].clamp_min(0.1)
+    return (flat - evidence.xy_px) / (usual * evidence.size_px)[:, None, None]
 
 
 def reprojection_rows(

@@ -7,6 +7,7 @@ import torch
 
 from ....protocol.skeletons import SMPL_24, Skeleton
 from .chain import BODY_JOINTS, Posed
+from .evidence import Evidence
 from .solve import Problem, reprojection_errors, robust
 
 _WITNESSES: dict[str, tuple[str, ...]] = {
@@ -30,17 +31,30 @@ def joint_confidence(problem: Problem, posed: Posed, points: Skeleton) -> np.nda
     """(T, 22) confidence of the body's joints, 0 to 1: keypoints' weights where the fit agrees with
     them.
     """
-    agreed = robust(
-        reprojection_errors(problem, posed).square().sum(-1), problem.weights.keypoint_reach
-    )
-    trust = (problem.evidence.weight.sqrt() * agreed).cpu().numpy()
+    errors = reprojection_errors(problem, posed)
+    return confidence_of(errors, problem.evidence, problem.weights.keypoint_reach, points)
+
+
+def confidence_of(
+    errors: torch.Tensor, evidence: Evidence, reach: float, points: Skeleton
+) -> np.ndarray:
+    """(T, 22) confidence of the body's joints.
+
+    Args:
+        errors: (T, K, 2) distances of the body from the keypoints, in usual errors.
+        evidence: The keypoints' weights.
+        reach: Usual errors at which half of the trust is gone.
+        points: The detector's skeleton.
+    """
+    agreed = robust(errors.square().sum(-1), reach)
+    trust = (evidence.weight.sqrt() * agreed).cpu().numpy()
     table = np.zeros((len(points), BODY_JOINTS))
     for joint in range(BODY_JOINTS):
         table[[points.index[name] for name in witnesses(joint) if name in points.index], joint] = (
             1.0
         )
     result = trust @ (table / table.sum(0))
-    seen = problem.evidence.seen.cpu().numpy()
+    seen = evidence.seen.cpu().numpy()
     return np.asarray(np.clip(result, 0.0, 1.0) * seen[:, None])
 
 
