@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Any
 
 from ..protocol.errors import ExtPoseError
 from ..protocol.messages import (
@@ -18,6 +19,7 @@ from ..protocol.messages import (
 
 WORDS = {
     "detect": "Finding people",
+    "network": "Running network",
     "lift": "Solving bodies",
     "refine": "Grounding",
     "export": "Writing files",
@@ -31,8 +33,8 @@ class Console:
 
     def __init__(self, json_lines: bool = False) -> None:
         self._json_lines = json_lines
-        self._stage = ""
-        self._bar = None
+        self._seen: set[str] = set()
+        self._bars: dict[str, Any] = {}
 
     def __enter__(self) -> Console:
         return self
@@ -43,7 +45,7 @@ class Console:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end_bar()
+        self._end_bars()
 
     def show(self, message: Message) -> None:
         """Show one message."""
@@ -54,7 +56,7 @@ class Console:
         elif isinstance(message, Progress):
             self._show_progress(message)
         else:
-            self._end_bar()
+            self._end_bars()
             for line in _lines_of(message):
                 if isinstance(message, Done):
                     print(line, flush=True)
@@ -62,27 +64,33 @@ class Console:
                     self._say(line)
 
     def _show_progress(self, message: Progress) -> None:
-        if message.stage != self._stage:
-            self._end_bar()
-            self._stage = message.stage
-            self._bar = self._new_bar(message)
-        if self._bar is not None:
-            self._bar.total = message.total
-            self._bar.update(message.done - self._bar.n)
-
-    def _new_bar(self, message: Progress):  # type: ignore[no-untyped-def]
-        words = WORDS.get(message.stage, message.stage)
+        """Stages may overlap: each has a bar of its own, and is named once where there are no bars."""
         if not sys.stderr.isatty():
-            self._say(words)
-            return None
+            if message.stage not in self._seen:
+                self._seen.add(message.stage)
+                self._say(WORDS.get(message.stage, message.stage))
+            return
+        if message.stage not in self._bars:
+            if all(bar.n >= bar.total for bar in self._bars.values()):
+                self._end_bars()
+            self._bars[message.stage] = self._new_bar(message)
+        bar = self._bars[message.stage]
+        bar.total = message.total
+        bar.update(message.done - bar.n)
+
+    def _new_bar(self, message: Progress) -> Any:
         from tqdm import tqdm
 
-        return tqdm(total=message.total, desc=f"{words:16}", unit="", file=sys.stderr, leave=True)
+        words = WORDS.get(message.stage, message.stage)
+        return tqdm(
+            total=message.total, desc=f"{words:16}", unit="", file=sys.stderr, leave=True,
+            position=len(self._bars),
+        )  # fmt: skip
 
-    def _end_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+    def _end_bars(self) -> None:
+        for bar in self._bars.values():
+            bar.close()
+        self._bars = {}
 
     @staticmethod
     def _say(line: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,19 @@ CHUNK_ROWS = 128
 """Rows per chunk."""
 
 _CAMERA, _DETECTOR = "camera/", "detector/"
+
+
+class RowWatcher(Protocol):
+    """Is shown every row of the clip in order, as soon as its people are known."""
+
+    def pass_row(self, detections: FrameDetections) -> None:
+        """Take a row that an earlier run detected; its picture is not there."""
+
+    def see_row(self, frame: Frame, detections: FrameDetections) -> None:
+        """Take a row with its picture."""
+
+    def finish(self) -> None:
+        """The last row was shown."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ def detect_clip(
     folder: Path,
     listener: Listener,
     watch: Stopwatch,
+    watcher: RowWatcher | None = None,
 ) -> DetectedClip:
     """Find people in every row of a clip, going on from what an earlier run left in `folder`.
 
@@ -63,7 +77,9 @@ def detect_clip(
         make_detector: Makes the detector; not called when all rows are there already.
         folder: Where chunks are kept; its name must change with everything that matters.
         listener: Told of progress and warnings.
-        watch: Gets the seconds of `decode` (time spent waiting for pictures) and `detect`.
+        watch: Gets the seconds of `decode` (time spent waiting for pictures), `detect`, and `ahead` (spent
+            by the watcher).
+        watcher: Is shown the rows, when any is left to detect.
 
     Raises:
         BadVideo: The clip cannot be decoded, or holds no frame.
@@ -73,7 +89,9 @@ def detect_clip(
     chunks, state = read_chunks(folder)
     ended = _read_end(folder, chunks)
     if ended is None:
-        state = _detect_rest(info, sampling, make_detector, folder, chunks, state, listener, watch)
+        state = _detect_rest(
+            info, sampling, make_detector, folder, chunks, state, listener, watch, watcher
+        )
     else:
         for warning in ended["warnings"]:
             listener.warn(*warning)
@@ -98,6 +116,7 @@ def _detect_rest(
     state: State,
     listener: Listener,
     watch: Stopwatch,
+    watcher: RowWatcher | None,
 ) -> State:
     """Work through the rows after the kept chunks, append a chunk for each run of rows, return the state."""
     warnings: list[tuple[str, str, str]] = []
@@ -114,13 +133,20 @@ def _detect_rest(
     if chunks:
         detector.restore(_part_of(state, _DETECTOR))
         camera.restore(_part_of(state, _CAMERA))
+    for known in (detections for chunk in chunks for detections in chunk.detections):
+        if watcher is not None:
+            watcher.pass_row(known)
     frames = _timed(read_frames(info, sampling, first, warn), watch)
     try:
-        while block := _next_chunk(frames, detector, camera, first, total, listener, watch):
+        while block := _next_chunk(
+            frames, detector, camera, first, total, listener, watch, watcher
+        ):
             state = _state_of(detector, camera)
             write_chunk(folder, len(chunks), block, state)
             chunks.append(block)
             first += len(block.detections)
+        if watcher is not None:
+            watcher.finish()
     finally:
         frames.close()
         detector.close()
@@ -136,6 +162,7 @@ def _next_chunk(
     total: int,
     listener: Listener,
     watch: Stopwatch,
+    watcher: RowWatcher | None,
 ) -> Chunk | None:
     rows: list[Frame] = []
 
@@ -145,19 +172,27 @@ def _next_chunk(
             yield frame
 
     found: list[FrameDetections] = []
-    waited, start = watch.seconds.get("decode", 0.0), time.perf_counter()
+    apart, start = _seconds_apart(watch), time.perf_counter()
     places: list[tuple[int, float]] = []
     for detections in detector(passed_on()):
         frame = rows.pop(0)
         camera.add(frame, detections_boxes(detections))
+        if watcher is not None:
+            with watch.measure("ahead"):
+                watcher.see_row(frame, detections)
         found.append(detections)
         places.append((frame.frame_index, frame.time_s))
         listener.progress("detect", first + len(found), total)
-    watch.add("detect", time.perf_counter() - start - (watch.seconds.get("decode", 0.0) - waited))
+    watch.add("detect", time.perf_counter() - start - (_seconds_apart(watch) - apart))
     if not found:
         return None
     index, times = zip(*places, strict=True)
     return Chunk(tuple(found), np.array(index, np.int64), np.array(times, np.float64))
+
+
+def _seconds_apart(watch: Stopwatch) -> float:
+    """Seconds within the loop over rows that are not detection's."""
+    return watch.seconds.get("decode", 0.0) + watch.seconds.get("ahead", 0.0)
 
 
 def detections_boxes(detections: FrameDetections) -> np.ndarray:

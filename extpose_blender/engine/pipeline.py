@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,8 @@ from .body.load import Body, load_body
 from .detect_clip import DetectedClip, detect_clip
 from .exporters.overlay import write_overlay
 from .job_folder import JobFolder, clip_identity, hash_key, open_job_folder
-from .kept import read_lifted_or_none, write_lifted
 from .lift.device import choose_device
-from .refine.intrinsics import choose_intrinsics
+from .lift_stage import LiftStage
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
 from .report import Listener, Stopwatch, mean_of, person_report
@@ -73,9 +71,17 @@ def capture(job: Job, listener: Listener) -> Done:
         detect_key = detection_key(identity, options)
         detector = load_class("detector", options.detector)
         kept = folder.stage_path("detect", detect_key)
-        clip = detect_clip(
-            info, sampling, partial(detector, hands=options.hands), kept, listener, watch
-        )
+        lifting = LiftStage(options, body, device, info, sampling, folder, detect_key, listener)
+        with lifting.ahead(detector.skeleton, watch) as watcher:
+            clip = detect_clip(
+                info,
+                sampling,
+                partial(detector, hands=options.hands),
+                kept,
+                listener,
+                watch,
+                watcher,
+            )
         with watch.measure("track"):
             fps = options.fps or info.fps
             tracks = build_tracks(
@@ -84,11 +90,10 @@ def capture(job: Job, listener: Listener) -> Done:
             chosen = select_people(tracks, options.person)
         listener.send(people_message(tracks, chosen))
         with watch.measure("lift"):
-            kept_lifts, lifted = lift_people(
-                chosen, body, info, options, device, folder, detect_key, listener
-            )
+            kept_lifts, lifted = lifting.lift_people(chosen, clip.detections)
         with watch.measure("refine"):
-            motions = refine_people(lifted, chosen, clip, body, job, info, identity)
+            models = models_used(options, body, lifting.model_hashes)
+            motions = refine_people(lifted, chosen, clip, body, job, info, identity, models)
         people = [
             PersonResult(track.person_id, motion, body_geometry(body, motion.betas))
             for track, motion in zip(chosen, motions, strict=True)
@@ -128,58 +133,6 @@ def detection_key(identity: dict[str, Any], options: CaptureOptions) -> str:
     return hash_key(clip=identity, options=chosen, version=extpose_version())
 
 
-def lift_people(
-    tracks: Sequence[Track],
-    body: Body,
-    info: ClipInfo,
-    options: CaptureOptions,
-    device: str,
-    folder: JobFolder,
-    detect_key: str,
-    listener: Listener,
-) -> tuple[list[str], list[LiftedTrack]]:
-    """Lift each track, the most prominent person first: all share the camera found with that one.
-
-    Returns:
-        Names under which the results are kept, and the results.
-    """
-    intrinsics = choose_intrinsics(info, options.camera_fov)
-    lifter: Any = None
-    names: list[str] = []
-    results: list[LiftedTrack] = []
-    rows = sum(len(track) for track in tracks)
-    for track in tracks:
-        key = hash_key(
-            detect=detect_key, person=track.person_id, lifter=options.lifter, weights=options.weights,
-            refine=options.refine, body=body.sha256, height=options.height, camera=vars(intrinsics),
-            device=device,
-        )  # fmt: skip
-        path = folder.stage_path("lift", key).with_suffix(".npz")
-        lifted = read_lifted_or_none(path)
-        if lifted is None:
-            lifter = lifter or load_class("lifter", options.lifter)(body, device=device)
-            done = sum(len(result) for result in results)
-            lifted = lifter(
-                track,
-                intrinsics,
-                height_m=options.height,
-                on_progress=partial(_report_lift, listener, done, rows),
-            )
-            write_lifted(path, lifted)
-        intrinsics = lifted.intrinsics
-        if intrinsics.source == "assumed":
-            intrinsics = replace(intrinsics, source="estimated")
-        names.append(path.stem)
-        results.append(lifted)
-    listener.progress("lift", rows, rows)
-    return names, results
-
-
-def _report_lift(listener: Listener, before: int, rows: int, done: int, of: int) -> None:
-    """Progress of one person's lift, whose own total is `of`, within everybody's rows."""
-    listener.progress("lift", before + done, rows)
-
-
 def refine_people(
     lifted: Sequence[LiftedTrack],
     tracks: Sequence[Track],
@@ -188,6 +141,7 @@ def refine_people(
     job: Job,
     info: ClipInfo,
     identity: dict[str, Any],
+    models: dict[str, Any],
 ) -> list[Motion]:
     """Bring lifted tracks into one world."""
     options = job.options
@@ -197,7 +151,7 @@ def refine_people(
         "source": str(info.path),
         "source_digest": identity["digest"],
         "options": options.to_dict(),
-        "models": models_used(options, body),
+        "models": models,
     }
     world = WorldOptions(
         height_m=options.height, smooth=options.smooth, foot_lock=options.foot_lock
@@ -205,14 +159,19 @@ def refine_people(
     return to_world(lifted, tracks, body, clip.frame_index, clip.time_s, turned, world, meta)
 
 
-def models_used(options: CaptureOptions, body: Body) -> dict[str, Any]:
+def models_used(
+    options: CaptureOptions, body: Body, lifter_hashes: dict[str, str]
+) -> dict[str, Any]:
     """Names of the detector, lifter and body of a capture, with the hashes of the files they read."""
-    used: dict[str, Any] = {"body": {"name": body.body_id, "sha256": body.sha256}}
-    for kind, name in (("detector", options.detector), ("lifter", options.lifter)):
-        files = load_class(kind, name).model_files()
-        hashes = {path.name: sha256_of(path) for path in files}
-        used[kind] = {"name": name, "sha256": hashes}
-    return used
+    detector = load_class("detector", options.detector).model_files()
+    return {
+        "body": {"name": body.body_id, "sha256": body.sha256},
+        "detector": {
+            "name": options.detector,
+            "sha256": {path.name: sha256_of(path) for path in detector},
+        },
+        "lifter": {"name": options.lifter, "sha256": lifter_hashes},
+    }
 
 
 def people_message(tracks: Sequence[Track], chosen: Sequence[Track]) -> People:

@@ -1,4 +1,4 @@
-"""What a user can choose from: detectors, lifters and bodies, read from `catalog.toml`."""
+"""What a user can choose from: detectors, lifters, weights and bodies, read from `catalog.toml`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import UsageError
 
-KINDS = ("detector", "lifter", "body")
+KINDS = ("detector", "lifter", "weights", "body")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Entry:
     """One thing that can be chosen."""
 
     kind: str
-    """`detector`, `lifter` or `body`."""
+    """`detector`, `lifter`, `weights` or `body`."""
     name: str
     """Word for the command line."""
     label: str
@@ -34,6 +34,8 @@ class Entry:
     """It works without adding anything."""
     takes_weights: bool = False
     """A lifter that reads weights, which `--weights` chooses."""
+    sees_pictures: bool = False
+    """A lifter that looks at the pictures, in windows of rows, which `--streams` and `--window` choose."""
     hidden: bool = False
     """It is for tests: lists leave it out."""
 

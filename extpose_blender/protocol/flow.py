@@ -2,6 +2,8 @@
 
     ClipInfo, Frame ─▶ detect ─▶ FrameDetections ─▶ track ─▶ Track ─▶ lift ─▶ LiftedTrack ─▶ refine ─▶ Motion
 
+A lifter that looks at pictures gives a `LiftedWindow` per few rows on the way to its `LiftedTrack`.
+
 Arrays are checked when a dataclass is made. Rows are the frames of the motion, one per 1/fps seconds;
 `frame_index` is the number of the source picture that a row shows.
 """
@@ -157,6 +159,44 @@ class Intrinsics:
         """(3, 3) float64, principal point in the middle of the picture."""
         f, cx, cy = self.focal_px, self.width / 2, self.height / 2
         return np.array([[f, 0.0, cx], [0.0, f, cy], [0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
+class LiftedWindow:
+    """What a network says of one person in a few consecutive rows, before windows are joined."""
+
+    first_row: int
+    """Row of the clip with which it begins."""
+    entries: np.ndarray
+    """(t,) int: which detection of each row is the person, -1 where not seen."""
+    valid: np.ndarray
+    """(t,) bool: rows that the network could look at; the others hold nothing of meaning."""
+    rotmat: np.ndarray
+    """(t, J, 3, 3) float32: rotation of each joint in its parent's frame; joint 0 as the network sees it
+    in its own crop."""
+    betas: np.ndarray
+    """(B,) float32: one shape for the window."""
+    camera: np.ndarray
+    """(t, 3) float32: weak-perspective camera of each row's crop: scale, shift in x and y."""
+    center_xy_px: np.ndarray
+    """(t, 2) float32: middle of each row's crop, source pixels."""
+    side_px: np.ndarray
+    """(t,) float32: side of each row's square crop, source pixels."""
+
+    def __post_init__(self) -> None:
+        axes: dict[str, int] = {}
+        check_shape("entries", self.entries, ("t",), axes, kind="i")
+        check_shape("valid", self.valid, ("t",), axes, kind="b")
+        check_shape("rotmat", self.rotmat, ("t", "J", 3, 3), axes)
+        check_shape("betas", self.betas, ("B",), axes)
+        check_shape("camera", self.camera, ("t", 3), axes)
+        check_shape("center_xy_px", self.center_xy_px, ("t", 2), axes)
+        check_shape("side_px", self.side_px, ("t",), axes)
+
+    @property
+    def rows(self) -> slice:
+        """Its rows of the clip."""
+        return slice(self.first_row, self.first_row + len(self.entries))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ EXPORT_FORMATS = ("npz", "bvh", "fbx", "glb", "usd", "blend")
 BLENDER_FORMATS = ("fbx", "glb", "usd", "blend")
 """Those of them that only Blender can write."""
 
+_FOR_PICTURES = ("streams", "window", "precision", "compile")
+"""Choices for a lifter that sees pictures."""
+
 
 def option(
     default: Any,
@@ -70,6 +73,26 @@ class CaptureOptions:
     detector: str = option("mediapipe", "2D detector.", metavar="NAME")
     lifter: str = option("fit", "What turns 2D into a body.", metavar="NAME")
     weights: str | None = option(None, "Weights for the lifter.", metavar="NAME|FILE")
+    streams: str = option(
+        "auto",
+        "What the network looks at: pictures, drawn skeletons, or both; `auto` is what its weights know.",
+        choices=("auto", "both", "image", "skeleton"),
+    )
+    window: int | None = option(
+        None,
+        "Frames that the network sees at once; what its weights know when left out.",
+        lowest=1,
+        highest=64,
+        metavar="N",
+    )
+    precision: str = option(
+        "auto",
+        "Numbers that the network computes with; `auto` is what the device is fast at.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    compile: bool = option(
+        False, "Compile the network first: it takes a minute and pays on long clips."
+    )
     refine: str = option(
         "none", "Whether `fit` goes over the lifter's result.", choices=("none", "fit")
     )
@@ -124,9 +147,15 @@ class CaptureOptions:
             )
         catalog = load_catalog()
         catalog.check("detector", self.detector)
-        if self.weights is not None and not catalog.find("lifter", self.lifter).takes_weights:
+        lifter = catalog.find("lifter", self.lifter)
+        if self.weights is not None and not lifter.takes_weights:
             raise UsageError(f"`--weights` is of no use: the lifter `{self.lifter}` has none")
-        catalog.check("lifter", self.lifter)
+        for f in fields(self):
+            idle = f.name in _FOR_PICTURES and not lifter.sees_pictures
+            if idle and getattr(self, f.name) != f.default:
+                raise UsageError(
+                    f"`{flag_of(f.name)}` is of no use: the lifter `{self.lifter}` sees no pictures"
+                )
         unknown = [name for name in self.export_formats if name not in EXPORT_FORMATS]
         if unknown:
             raise UsageError(

@@ -15,7 +15,8 @@ DOCUMENTED = {
     "--start", "--end", "--person", "--hands", "--detector", "--lifter", "--weights", "--refine",
     "--body", "--device", "--fps", "--speed", "--height", "--smooth", "--foot-lock", "--camera-fov",
     "--export", "--overlay", "--resume", "--worker-python", "--blender", "--json", "--json-progress",
-    "--debug",
+    "--debug", "--streams", "--window", "--precision",
+    "--compile",
 }  # fmt: skip
 
 
