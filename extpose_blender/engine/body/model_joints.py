@@ -42,6 +42,18 @@ _REGRESSED_19 = (
 
 BODY_44_NAMES = (*(f"OP {name}" for name, _ in _OPENPOSE_25), *_REGRESSED_19)
 """Names of a body's 44 joints."""
+_OTHER_SIDE = {"OP R": "OP L", "OP L": "OP R", "Right ": "Left ", "Left ": "Right "}
+
+
+def _other_side(name: str) -> str:
+    for side, other in _OTHER_SIDE.items():
+        if name.startswith(side):
+            return other + name.removeprefix(side)
+    return name
+
+
+BODY_44_MIRROR = tuple(BODY_44_NAMES.index(_other_side(name)) for name in BODY_44_NAMES)
+"""For each of a body's joints its mirror image; itself in the middle."""
 BODY_44_PELVIS = BODY_44_NAMES.index("Pelvis (MPII)")
 """What 3D joints of bodies are compared relative to."""
 HAND_21_WRIST = 0
