@@ -101,7 +101,7 @@ def build_parser() -> Parser:
     actions = models.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     for name, function, text in (
         ("list", list_verb, "What can be chosen, and what it permits."),
-        ("add", add_verb, "Add a body model file to the user's model folder."),
+        ("add", add_verb, "Add network weights or a body model to the user's model folder."),
         ("verify", verify_verb, "Check that added files are whole."),
         ("where", where_verb, "Print the user's model folder."),
         ("clean", clean_verb, "Remove files that no model needs."),
@@ -112,12 +112,13 @@ def build_parser() -> Parser:
                 "file",
                 type=Path,
                 metavar="FILE",
-                help="SMPL, SMPL-H, SMPL-X or MANO, .npz or .pkl.",
+                help="A checkpoint of HMR2.0, HaMeR or ExtPose (.ckpt, .safetensors), or an SMPL, "
+                "SMPL-H, SMPL-X or MANO body (.npz, .pkl).",
             )
             action.add_argument(
                 "--name",
                 metavar="NAME",
-                help="Name for the command line; the kind of body when left out.",
+                help="Name for the command line; the kind of model when left out.",
             )
         _add_output_flags(action)
 
@@ -189,11 +190,13 @@ def add_verb(values: argparse.Namespace) -> int:
     """Add a file of the user's."""
     from .add_model import add_model
 
-    model = add_model(values.file, values.name)
+    added = add_model(values.file, values.name)
+    model = added.model
     if values.json:
-        _print_json({"ok": True, "model": asdict(model)})
+        _print_json({"ok": True, **asdict(added)})
     else:
         print(f"Added the {model.kind} `{model.name}`. Licence: {model.licence}.")
+        print("".join(f"{note}.\n" for note in added.notes), end="")
         print(f"Use it with `--{model.kind} {model.name}`.")
     return 0
 
