@@ -2,38 +2,138 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..protocol.catalog import load_catalog
-from ..protocol.errors import BadBodyFile
+from ..protocol.errors import BadBodyFile, BadModelFile
 from . import weights
 from .body.files import read_body_file
 from .body.load import load_body
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def add_model(file: Path, name: str | None = None) -> weights.UserModel:
-    """Add a body model to the user's folder, rewritten as .npz, so nothing has to be unpickled again.
+    from .lift.extpose.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Added:
+    """What adding one file has put into the user's folder."""
+
+    model: weights.UserModel
+    """The file itself."""
+    body: weights.UserModel | None = None
+    """The body that came with it."""
+    notes: tuple[str, ...] = ()
+    """What a person should know, one sentence each."""
+
+
+def add_model(file: Path, name: str | None = None) -> Added:
+    """Add a file to the user's folder, in a form that runs nothing when it is read.
 
     Args:
-        file: SMPL, SMPL-H, SMPL-X or MANO, .npz or .pkl.
-        name: Name for the command line; the kind of body when left out.
+        file: A checkpoint of HMR2.0, HaMeR or ExtPose (.ckpt, .pth, .safetensors), or a body:
+            SMPL, SMPL-H, SMPL-X or MANO (.npz, .pkl). Its contents say which.
+        name: Name for the command line; the kind of model when left out.
 
     Raises:
-        BadBodyFile: It is missing or no body model. The message names the first wrong key.
+        BadModelFile: It is missing, or a checkpoint that cannot be used. The message names the
+            first wrong key.
+        BadBodyFile: It is no body model. The message names the first wrong key.
         OutputNotWritable: The folder cannot be written.
     """
     if not file.is_file():
-        raise BadBodyFile(f"`{file}` does not exist", "Name a file")
+        raise BadModelFile(f"`{file}` does not exist", "Name a file")
+    if name is not None:
+        weights.check_name(name)
+    from .lift.extpose.checkpoint import is_checkpoint
+
+    return _add_weights(file, name) if is_checkpoint(file) else Added(_add_body(file, name))
+
+
+def body_arrays(buffers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """The arrays of a body file from the buffers of smplx's layer, which checkpoints carry.
+
+    Args:
+        buffers: In smplx's names, among them `posedirs` (9 (J - 1), 3 V) and `parents` (J,).
+
+    Returns:
+        Arrays in the names and layouts of published body files.
+
+    Raises:
+        KeyError, ValueError: Some are missing, or do not fit each other.
+
+    Source: smplx:smplx/body_models.py, which turns one into the other.
+    """
+    held = {key: tensor.numpy() for key, tensor in buffers.items()}
+    vertices = len(held["v_template"])
+    parents = held["parents"].astype(np.int64)
+    arrays = {
+        "v_template": held["v_template"],
+        "shapedirs": held["shapedirs"],
+        "posedirs": held["posedirs"].T.reshape(vertices, 3, -1),
+        "J_regressor": held["J_regressor"],
+        "kintree_table": np.stack([parents, np.arange(len(parents))]),
+        "weights": held["lbs_weights"],
+        "f": held["faces_tensor"],
+    }
+    if "hand_mean" in held:
+        arrays["hands_mean"] = held["hand_mean"]
+    return arrays
+
+
+def _add_body(file: Path, name: str | None) -> weights.UserModel:
     contents = read_body_file(file)
     load_body(file)  # Refuses a file that reads well but does not evaluate.
-    kind = contents.model_type
-    chosen = weights.check_name(name or kind)
-    licence = load_catalog().find("body", kind).licence
+    return _keep_body(name or contents.model_type, contents.model_type, contents.arrays, file)
 
+
+def _keep_body(
+    name: str, kind: str, arrays: dict[str, np.ndarray], source: Path
+) -> weights.UserModel:
     def write(path: Path) -> None:
         with open(path, "wb") as stream:
-            np.savez_compressed(stream, **contents.arrays)
+            np.savez_compressed(stream, **arrays)
+        read_body_file(path, kind)
 
-    return weights.keep_file(chosen, "body", ".npz", licence, file, write)
+    licence = load_catalog().find("body", kind).licence
+    return weights.keep_file(name, "body", ".npz", licence, source, write)
+
+
+def _add_weights(file: Path, name: str | None) -> Added:
+    from .lift.extpose.checkpoint import read_checkpoint
+    from .lift.extpose.weights_file import KIND, check_finite, trained_for, write_weights_to
+
+    checkpoint = read_checkpoint(file)
+    trained = trained_for(checkpoint)
+    check_finite(checkpoint)
+    tensors = checkpoint.tensors | {
+        f"discriminator.{key}": tensor for key, tensor in checkpoint.discriminator.items()
+    }
+
+    def write(path: Path) -> None:
+        write_weights_to(path, tensors, trained, config=checkpoint.config, kind=checkpoint.kind)
+
+    name = weights.check_name(name or checkpoint.kind)
+    model = weights.keep_file(name, KIND, ".safetensors", trained.licence, file, write)
+    body, note = _add_body_of(checkpoint)
+    return Added(model, body, (*checkpoint.notes, *note))
+
+
+def _add_body_of(checkpoint: Checkpoint) -> tuple[weights.UserModel | None, tuple[str, ...]]:
+    """Keep the body that a checkpoint carries, unless there is one of that name."""
+    kind = checkpoint.config.body
+    if not checkpoint.body:
+        return None, ()
+    if any((m.kind, m.name) == ("body", kind) for m in weights.added_models()):
+        return None, (f"It carries a body; the `{kind}` that was added before stays",)
+    try:
+        arrays = body_arrays(checkpoint.body)
+        body = _keep_body(kind, kind, arrays, checkpoint.path)
+    except (KeyError, ValueError, BadBodyFile) as reason:
+        return None, (f"The body that it carries was left out: {reason}",)
+    return body, (f"It carries a body, kept as `{kind}`. Licence: {body.licence}",)

@@ -28,7 +28,7 @@ class UserModel:
     name: str
     """Word for the command line: `--body smpl`."""
     kind: str
-    """`body`, later also `lifter` and `detector`."""
+    """`body` or `weights`, later also `detector`."""
     file: str
     """Path below the folder."""
     sha256: str
@@ -68,18 +68,22 @@ def added_models() -> list[UserModel]:
 
 
 def find_added(kind: str, name: str) -> Path:
-    """The file of an added model.
+    """The file of an added model. Raises MissingModel as `find_added_model` does."""
+    return model_folder() / find_added_model(kind, name).file
+
+
+def find_added_model(kind: str, name: str) -> UserModel:
+    """An added model whose file is there.
 
     Raises:
         MissingModel: It was not added, or its file is gone. The message says how to add it.
     """
     for model in added_models():
-        if (model.kind, model.name) == (kind, name):
-            path = model_folder() / model.file
-            if path.is_file():
-                return path
+        if (model.kind, model.name) == (kind, name) and (model_folder() / model.file).is_file():
+            return model
+    was = "were" if kind == "weights" else "was"
     raise MissingModel(
-        f"The {kind} `{name}` was not added", "Get the file, then run `extpose models add FILE`"
+        f"The {kind} `{name}` {was} not added", "Get the file, then run `extpose models add FILE`"
     )
 
 
