@@ -142,7 +142,9 @@ class QueryDecoder(nn.Module):
         self.pos_embedding = nn.Parameter(torch.zeros(1, 1, config.decoder_dim))
         self.to_token_embedding = nn.Linear(1, config.decoder_dim)
         self.transformer = CrossTransformer(config)
-        nn.init.normal_(self.pos_embedding)
+        # Cut at four deviations: plain `normal_` on the meta device, where networks of weights files
+        # are made, would import torch's compiler and take a second.
+        nn.init.trunc_normal_(self.pos_embedding, a=-4.0, b=4.0)
 
     def forward(self, context: Tensor) -> Tensor:
         """(N, K, D) → (N, E). The query's input is zero, so of its embedding the bias acts."""

@@ -73,8 +73,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[
         # Two keys may share numbers in a checkpoint; here each has its own.
         apart[key] = tensor.clone() if place in places else tensor.contiguous()
         places.add(place)
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file(apart, path, metadata)
+        path.chmod(mode)  # It would be readable by its owner alone, unlike every other file of ours.
     except SafetensorError as error:
         raise OSError(str(error)) from error
 
