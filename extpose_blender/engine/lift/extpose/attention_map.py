@@ -36,9 +36,9 @@ def cross_modal_attention(
         UsageError: There is no such block.
     """
     streams = [stream for stream in (image, skeleton) if stream is not None]
-    if not streams or any(stream.shape[:2] != (1, 1) for stream in streams):
-        shapes = [tuple(stream.shape) for stream in streams]
-        raise BadShape(f"Wanted one or two pictures of shape (1, 1, 3, H, W), got {shapes}")
+    wanted, shapes = (1, 1, 3, *net.config.image_size), [tuple(stream.shape) for stream in streams]
+    if not shapes or any(shape != wanted for shape in shapes):
+        raise BadShape(f"Wanted one or two pictures of shape {wanted}, got {shapes}")
     blocks = net.backbone.blocks
     if not -len(blocks) <= block < len(blocks):
         raise UsageError(f"There is no block {block}", f"The network has {len(blocks)}")
