@@ -171,8 +171,8 @@ class PoseHead(nn.Module):
         self.decshape = nn.Linear(config.decoder_dim, BETAS)
         self.deccam = nn.Linear(config.decoder_dim, 3)
         self.mean_pose = "init_body_pose" if config.body == "smpl" else "init_hand_pose"
-        identity = torch.tensor([[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]])
-        self.register_buffer(self.mean_pose, identity.repeat(1, config.num_joints))
+        identity = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+        self.register_buffer(self.mean_pose, torch.tensor([identity * config.num_joints]))
         self.register_buffer("init_betas", torch.zeros(1, BETAS))
         self.register_buffer("init_cam", torch.tensor([CAMERA]))
 
