@@ -17,6 +17,7 @@ from .chain import BODY_JOINTS, Chain, Pose, Posed
 from .evidence import Evidence
 from .solve import (
     Problem,
+    frame_energies,
     frame_equations,
     hint_rows,
     limit_step,
@@ -89,14 +90,29 @@ def spread_rows(evidence: Evidence, count: int = _USED_FRAMES) -> torch.Tensor:
     )
 
 
+@dataclass(frozen=True)
+class ShapeSolution:
+    """What a clip's frames share."""
+
+    betas: torch.Tensor
+    """(B,) shape."""
+    focal_px: float
+    """Focal length, pixels."""
+    hint_scale: float
+    """Metres of this body per metre of the hints."""
+    energy: float
+    """How badly it explains the frames, nats."""
+
+
 def solve_shape(
     line: BodyLine,
     problem: Problem,
     start: Pose,
     height_m: float | None,
     free_focal: bool,
+    betas: torch.Tensor | None = None,
     steps: int = 6,
-) -> tuple[torch.Tensor, float, float]:
+) -> ShapeSolution:
     """Find shape, focal length and hint scale from a few frames.
 
     Args:
@@ -105,12 +121,11 @@ def solve_shape(
         start: Their first poses.
         height_m: The person's height where it is known.
         free_focal: Whether the focal length may move.
+        betas: (B,) shape to start from; the mean when left out.
         steps: Gauss-Newton steps.
-
-    Returns:
-        Betas (B,), focal length in pixels, metres of this body per metre of the hints.
     """
-    betas = torch.zeros(len(line.joint_shapes), dtype=start.q.dtype, device=start.q.device)
+    if betas is None:
+        betas = torch.zeros(len(line.joint_shapes), dtype=start.q.dtype, device=start.q.device)
     first_focal = problem.focal_px
     pose = start
     for step in range(steps):
@@ -126,7 +141,12 @@ def solve_shape(
         problem = replace(
             problem, focal_px=problem.focal_px * float(shared[-1].clamp(-0.2, 0.2).exp())
         )
-    return betas, problem.focal_px, hint_scale(problem, line.chain(betas).pose(pose))
+    chain = line.chain(betas)
+    posed = chain.pose(pose)
+    problem = replace(problem, chain=chain, hint_scale=hint_scale(problem, posed))
+    count = min(1.0, _INDEPENDENT_FRAMES / len(pose))
+    energy = count * frame_energies(problem, pose, posed).sum() + 0.5 * betas.square().sum()
+    return ShapeSolution(betas, problem.focal_px, problem.hint_scale, float(energy))
 
 
 def _shape_step(

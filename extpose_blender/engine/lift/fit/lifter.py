@@ -29,6 +29,7 @@ from .prior import PRIOR, load_pose_prior
 from .rotation import rotmat_to_rotvec
 from .sides import find_swaps, swap_sides
 from .solve import Problem, Weights, solve_window
+from .start import Start, believed_rows, choose_rows, read_start
 from .trust import joint_confidence, mean_error, spread_confidence
 from .windows import cut_windows, join_poses
 
@@ -36,6 +37,7 @@ MODEL_TYPES = ("smpl", "smplh", "smplx")
 """Bodies that this lifter can pose."""
 
 _STEPS = 6
+_JOINING_STEPS = 2
 _SHAPE_NUMBERS = 10
 _POOR_FIT = 0.04
 """Mean keypoint error, in shares of the person's height, above which the user is told."""
@@ -53,6 +55,7 @@ class Setting:
     points: Skeleton
     fps: float
     notes: tuple[str, ...]
+    start: Start | None = None
 
 
 class FitLifter:
@@ -90,6 +93,7 @@ class FitLifter:
         height_m: float | None = None,
         on_progress: OnProgress | None = None,
         on_window: OnWindow | None = None,
+        start: LiftedTrack | None = None,
     ) -> LiftedTrack:
         """Lift a person.
 
@@ -99,26 +103,30 @@ class FitLifter:
             height_m: The person's height, where it is known.
             on_progress: Told how many rows of how many are done.
             on_window: Given each finished window: its rows and the part of the result.
+            start: Another lifter's result for the same track, in the same picture: the solver tries
+                its rotations too, in rows where it has confidence, and its shape where it is of the
+                same body. See `start.py`.
 
         Returns:
             The pose of every row of the track. Rows before the first and after the last sight hold
             the nearest pose with confidence 0.
 
         Raises:
-            BadShape: The person was seen in no row.
+            BadShape: The person was seen in no row, or the start has another length.
         """
         active = track.active
         if active.stop == 0:
             raise BadShape("the track holds no row in which the person was seen")
-        setting = self._settle(track, active, intrinsics, height_m)
+        if start is not None and len(start) != len(track):
+            raise BadShape(f"the track has {len(track)} rows, its start {len(start)}")
+        setting = self._settle(track, active, intrinsics, height_m, start)
         chain = setting.line.chain(setting.betas)
         pose: Pose | None = None
         trust = np.zeros((0, BODY_JOINTS))
         done = 0
         for window in cut_windows(len(setting.evidence)):
             problem = self._problem(setting, setting.evidence[window])
-            part = first_pose(chain, problem.evidence, setting.points, problem.focal_px)
-            part = solve_window(problem, part, _STEPS)
+            part = self._solve(problem, setting, setting.start and setting.start[window])
             shared = done - window.start
             pose = part if pose is None else join_poses(pose, part, shared)
             fresh = joint_confidence(problem, chain.pose(part), setting.points)
@@ -134,9 +142,22 @@ class FitLifter:
         setting = replace(setting, notes=setting.notes + _notes(whole, pose))
         return self._result(track, setting, pose, trust, active, len(track))
 
+    @staticmethod
+    def _solve(problem: Problem, setting: Setting, start: Start | None) -> Pose:
+        """The pose of a window, from the hints, and where there is a start from there too."""
+        first = first_pose(problem.chain, problem.evidence, setting.points, problem.focal_px)
+        own = solve_window(problem, first, _STEPS)
+        if start is None:
+            return own
+        started = start.pose(problem, first)
+        started = solve_window(problem, started, _STEPS)
+        joined = choose_rows(believed_rows(problem, own, started), started, own)
+        return solve_window(problem, joined, _JOINING_STEPS, slack=1.0)
+
     def _settle(
-        self, track: Track, active: slice, intrinsics: Intrinsics, height_m: float | None
-    ) -> Setting:
+        self, track: Track, active: slice, intrinsics: Intrinsics, height_m: float | None,
+        start: LiftedTrack | None,
+    ) -> Setting:  # fmt: skip
         """Put sides right, then find shape and camera from frames spread over the clip."""
         evidence = gather_evidence(track, intrinsics, self.device)
         swaps = find_swaps(track, evidence.size_px.cpu().numpy())
@@ -150,16 +171,30 @@ class FitLifter:
         setting = Setting(
             line, shape, intrinsics, 1.0, evidence[active], track.points, track.fps, notes
         )
+        if start is not None:
+            setting = replace(setting, start=read_start(start, active, evidence.xy_px))
         rows = spread_rows(setting.evidence)
         problem = self._problem(setting, setting.evidence[rows])
-        start = first_pose(problem.chain, problem.evidence, track.points, intrinsics.focal_px)
+        first = first_pose(problem.chain, problem.evidence, track.points, intrinsics.focal_px)
         free = intrinsics.source == "assumed"
-        betas, focal_px, scale = solve_shape(line, problem, start, height_m, free)
-        if not free:
-            focal_px = intrinsics.focal_px
-        camera = replace(intrinsics, focal_px=focal_px)
+        found = solve_shape(line, problem, first, height_m, free)
+        if start is not None and setting.start is not None:
+            begun = setting.start[rows].pose(problem, first)
+            betas = self._betas_of(start, shape)
+            other = solve_shape(line, problem, begun, height_m, free, betas)
+            found = min(other, found, key=lambda solution: solution.energy)
+        camera = replace(intrinsics, focal_px=found.focal_px if free else intrinsics.focal_px)
         evidence = gather_evidence(track, camera, self.device)[active]
-        return replace(setting, betas=betas, intrinsics=camera, hint_scale=scale, evidence=evidence)
+        return replace(
+            setting, betas=found.betas, intrinsics=camera, hint_scale=found.hint_scale,
+            evidence=evidence,
+        )  # fmt: skip
+
+    def _betas_of(self, start: LiftedTrack, shape: torch.Tensor) -> torch.Tensor:
+        """The start's shape numbers where they mean this body, else the mean shape `shape`."""
+        if start.body_id != self.body.body_id:
+            return shape
+        return torch.as_tensor(start.betas[: len(shape)]).to(shape).clamp(-3, 3)
 
     def _problem(self, setting: Setting, evidence: Evidence) -> Problem:
         left, right = setting.points.indices("left_hip", "right_hip")

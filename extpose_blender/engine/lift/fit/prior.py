@@ -44,13 +44,21 @@ class PosePrior:
         Returns:
             Gradient (T, Q) and curvature (T, Q, Q) there. Source: expectation maximisation.
         """
-        away = q[:, None] - self.means  # (T, C, Q)
-        pull = torch.einsum("cij,tcj->tci", self.precisions, away)
-        log = self.log_weights - 0.5 * (away * pull).sum(-1)
+        pull, log = self._parts(q)
         share = torch.softmax(log, -1)  # (T, C)
         gradient = (share[..., None] * pull).sum(1)
         curvature = (share @ self.precisions.flatten(1)).unflatten(-1, self.precisions.shape[1:])
         return gradient, curvature
+
+    def energy(self, q: torch.Tensor) -> torch.Tensor:
+        """(T,) negative log density of poses (T, Q)."""
+        return -torch.logsumexp(self._parts(q)[1], -1)
+
+    def _parts(self, q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pull (T, C, Q) towards each Gaussian's mean, and log densities (T, C)."""
+        away = q[:, None] - self.means  # (T, C, Q)
+        pull = torch.einsum("cij,tcj->tci", self.precisions, away)
+        return pull, self.log_weights - 0.5 * (away * pull).sum(-1)
 
 
 def load_pose_prior(device: str, dtype: torch.dtype = torch.float32) -> PosePrior:

@@ -65,12 +65,15 @@ class Problem:
     weights: Weights = Weights()
 
 
-def solve_window(problem: Problem, start: Pose, steps: int) -> Pose:
-    """Improve a pose of T frames by a fixed number of Gauss-Newton steps."""
+def solve_window(problem: Problem, start: Pose, steps: int, slack: float = 4.0) -> Pose:
+    """Improve a pose of T frames by a fixed number of Gauss-Newton steps.
+
+    The first step forgives errors `slack` times as large, each further one half of that, down to 1.
+    """
     pose = start
-    for step in range(steps):
-        slack = max(1.0, 4.0 * 0.5**step)
+    for _ in range(steps):
         pose = _one_step(problem, pose, slack)
+        slack = max(1.0, 0.5 * slack)
     return pose
 
 
@@ -108,11 +111,31 @@ def frame_equations(
     strength = problem.weights.prior
     blocks[:, ROOT_SIZE:, ROOT_SIZE:] += strength * curvature
     right[:, ROOT_SIZE:] -= strength * gradient
-    beyond = pose.q - pose.q.clamp(problem.limits[:, 0], problem.limits[:, 1])
+    beyond = _beyond_limits(problem, pose)
     wall = (beyond != 0).to(beyond) / problem.weights.limit**2
     torch.diagonal(blocks, dim1=1, dim2=2)[:, ROOT_SIZE:] += wall
     right[:, ROOT_SIZE:] -= wall * beyond
     return blocks, right
+
+
+def frame_energies(problem: Problem, pose: Pose, posed: Posed) -> torch.Tensor:
+    """(T,) what the terms that look at one frame add up to: lower is likelier, in nats."""
+    evidence, weights = problem.evidence, problem.weights
+    seen = reprojection_errors(problem, posed).square().sum(-1)
+    hinted = hint_errors(problem, posed).square()
+    beyond = (_beyond_limits(problem, pose) / weights.limit).square()
+    return (
+        0.5 * (evidence.weight * seen * robust(seen, weights.keypoint_reach)).sum(-1)
+        + 0.5
+        * (evidence.hint_weight.square() * hinted * robust(hinted, weights.hint_reach)).sum(-1)
+        + 0.5 * beyond.sum(-1)
+        + weights.prior * problem.prior.energy(pose.q)
+    )
+
+
+def _beyond_limits(problem: Problem, pose: Pose) -> torch.Tensor:
+    """(T, Q) by how much angles lie outside their limits, radians."""
+    return pose.q - pose.q.clamp(problem.limits[:, 0], problem.limits[:, 1])
 
 
 def reprojection_errors(problem: Problem, posed: Posed) -> torch.Tensor:
@@ -151,18 +174,25 @@ def reprojection_rows(
     )
 
 
+def hint_errors(problem: Problem, posed: Posed) -> torch.Tensor:
+    """(T, K) depth behind the middle of the hips minus the hinted one, in usual errors."""
+    depth = (posed.points * problem.evidence.sight[:, None, :, 2]).sum(-1)
+    left, right = problem.hips
+    middle = 0.5 * (depth[:, left] + depth[:, right])[:, None]
+    hinted = problem.hint_scale * problem.evidence.hints_m[..., 2]
+    return (depth - middle - hinted) / problem.weights.hint
+
+
 def hint_rows(
     problem: Problem, posed: Posed, jacobian: torch.Tensor, slack: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weighted rows (T, K, D) and errors (T, K) of the hints' depths."""
     evidence, weights = problem.evidence, problem.weights
     ray = evidence.sight[:, None, :, 2]  # (T, 1, 3)
-    depth = (posed.points * ray).sum(-1)
     slope = (ray[:, :, None] @ jacobian).squeeze(2)  # (T, K, D)
     left, right = problem.hips
-    middle = 0.5 * (depth[:, left] + depth[:, right])[:, None]
     middle_slope = 0.5 * (slope[:, left] + slope[:, right])[:, None]
-    error = (depth - middle - problem.hint_scale * evidence.hints_m[..., 2]) / weights.hint
+    error = hint_errors(problem, posed)
     strength = evidence.hint_weight * robust(error.square(), weights.hint_reach * slack)
     return (slope - middle_slope) * (strength / weights.hint)[..., None], error * strength
 
