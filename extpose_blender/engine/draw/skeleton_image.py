@@ -226,57 +226,61 @@ def _draw_own_style(canvases: np.ndarray, points: np.ndarray, look: _Look) -> No
 
 def _strokes(points: np.ndarray, look: _Look, scale: float, size_hw: tuple[int, ...]) -> _Strokes:
     """What to paint for (N, K, 3) points: strokes with sure ends that touch their picture."""
-    x, y, score = np.moveaxis(points[:, look.ends], -1, 0)  # (N, S, 2) each
+    planes = points.transpose(2, 0, 1)  # (3, N, K)
+    start, end = planes[..., look.ends[:, 0]], planes[..., look.ends[:, 1]]  # (3, N, S)
     reach = look.reach_px * scale
-    window = _windows(x, y, reach + 1.0, size_hw)
-    drawn = (score >= MIN_SCORE).all(axis=2)
-    drawn &= (window[..., 0] < window[..., 2]) & (window[..., 1] < window[..., 3])
-    along_x, along_y = x[..., 1] - x[..., 0], y[..., 1] - y[..., 0]
-    length = np.sqrt(along_x * along_x + along_y * along_y)
+    window = _windows(start[:2], end[:2], reach + 1.0, size_hw)
+    along = end[:2] - start[:2]
+    length = np.sqrt(along[0] * along[0] + along[1] * along[1])
     bones = len(look.strips)
+    drawn = np.minimum(start[2], end[2]) >= MIN_SCORE
+    drawn &= (window[0] < window[2]) & (window[1] < window[3])
     drawn[:, :bones] &= length[:, :bones] > _SHORTEST_PX
     picture, stroke = np.nonzero(drawn)
-    window, alpha = window[drawn], 0.5 * score[drawn].sum(axis=1)
-    first_x, first_y = x[drawn, 0] - window[:, 0], y[drawn, 0] - window[:, 1]
-    center = np.rint(np.stack([first_x, first_y], axis=1) * (1 << _SHIFT)).astype(int)
-    width = 2 * reach[stroke]
+    window = window[:, drawn]
+    first = start[:2, drawn] - window[:2]
+    alpha = 0.5 * (start[2] + end[2])
     return _Strokes(
         picture.tolist(),
         stroke.tolist(),
-        alpha.tolist(),
-        window.tolist(),
-        center.tolist(),
-        _onto_strip(first_x, first_y, along_x[drawn], along_y[drawn], length[drawn], width),
+        alpha[drawn].tolist(),
+        window.T.tolist(),
+        np.rint(first * (1 << _SHIFT)).astype(int).T.tolist(),
+        _onto_strip(first, along[:, drawn], length[drawn], 2 * reach[stroke]),
     )
 
 
 def _windows(
-    x: np.ndarray, y: np.ndarray, margin_px: np.ndarray, size_hw: tuple[int, ...]
+    start: np.ndarray, end: np.ndarray, margin_px: np.ndarray, size_hw: tuple[int, ...]
 ) -> np.ndarray:
-    """Pixels that strokes with ends (N, S, 2) can touch: (N, S, 4) x0, y0, x1, y1, cut at the edge."""
-    low = np.stack([x.min(axis=2), y.min(axis=2)], axis=-1) - margin_px[:, None]
-    high = np.stack([x.max(axis=2), y.max(axis=2)], axis=-1) + (margin_px[:, None] + 1.0)
-    window = np.concatenate([low, high], axis=-1)
-    height, width = size_hw
-    np.minimum(np.maximum(window, 0.0, out=window), [width, height, width, height], out=window)
+    """Pixels that strokes between (2, N, S) points can touch: (4, N, S) x0, y0, x1, y1."""
+    window = np.zeros((4, *start.shape[1:]))
+    np.subtract(np.minimum(start, end), margin_px, out=window[:2])
+    np.add(np.maximum(start, end), margin_px + 1.0, out=window[2:])
+    np.maximum(window, 0.0, out=window)
+    np.minimum(window[0::2], size_hw[1], out=window[0::2])
+    np.minimum(window[1::2], size_hw[0], out=window[1::2])
     return window.astype(int)
 
 
 def _onto_strip(
-    first_x: np.ndarray,
-    first_y: np.ndarray,
-    along_x: np.ndarray,
-    along_y: np.ndarray,
-    length: np.ndarray,
-    width: np.ndarray,
+    first: np.ndarray, along: np.ndarray, length: np.ndarray, width: np.ndarray
 ) -> np.ndarray:
-    """(S, 2, 3) maps: a pixel's place along the bone in colours, and across it in widths."""
+    """(S, 2, 3) maps: a pixel's place along the bone in colours, and across it in widths.
+
+    Args:
+        first: (2, S) the bone's start in its window.
+        along: (2, S) from its start to its end.
+        length: (S,) of `along`; any where the stroke is no bone.
+        width: (S,) of the bone.
+    """
     length = np.maximum(length, _SHORTEST_PX)
     step, turn = _STEPS / (length * length), 1.0 / (length * width)
     place = np.zeros((len(length), 2, 3))
-    place[:, 0, 0], place[:, 0, 1] = along_x * step, along_y * step
-    place[:, 1, 0], place[:, 1, 1] = -along_y * turn, along_x * turn
-    place[:, :, 2] = -place[:, :, 0] * first_x[:, None] - place[:, :, 1] * first_y[:, None]
+    place[:, 0, 0], place[:, 0, 1] = along * step
+    place[:, 1, 1], place[:, 1, 0] = along * turn
+    place[:, 1, 0] *= -1.0
+    place[:, :, 2] = -(place[:, :, :2] @ first.T[:, :, None])[..., 0]
     place[:, 0, 2] -= 0.5  # OpenCV counts the strip's colours from their middles.
     return place
 
