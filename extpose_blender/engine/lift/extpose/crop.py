@@ -280,9 +280,9 @@ def _shown_region(
     affine: np.ndarray, columns: slice, shape: tuple[int, ...], sigma: float
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the pixels that act on the columns of a crop, in the picture."""
-    inverse = np.linalg.inv(affine[:, :2])
-    edges = [(x, y) for x in (columns.start, columns.stop - 1) for y in (0, CROP_SIZE - 1)]
-    corners = (np.array(edges) - affine[:, 2]) @ inverse.T
+    inverse = cv2.invertAffineTransform(affine)
+    edges = [(x, y, 1) for x in (columns.start, columns.stop - 1) for y in (0, CROP_SIZE - 1)]
+    corners = np.array(edges) @ inverse.T
     margin = 2 + _blur_radius(sigma)  # The neighbour of bilinear sampling, and fixed-point steps.
     low, high = np.floor(corners.min(0)) - margin, np.ceil(corners.max(0)) + margin + 1
     size = (shape[1], shape[0])
