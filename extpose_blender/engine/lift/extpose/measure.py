@@ -60,9 +60,7 @@ def time_against_image_model(
     config, device = predictor.config, predictor.device
     shape = (windows, frames, 3, *config.image_size)
     try:
-        image, skeleton = (
-            torch.randn(shape, device=device).to(predictor.dtype) for _ in range(2)
-        )
+        image, skeleton = (torch.randn(shape, device=device).to(predictor.dtype) for _ in range(2))
         singles = image.view(windows * frames, 1, *shape[2:])
 
         def extended() -> object:

@@ -65,7 +65,8 @@ class Allocations(TorchDispatchMode):
     """Inside, counts the bytes of living tensors that were made inside."""
 
     def __init__(self) -> None:
-        super().__init__()
+        begin: Any = super().__init__
+        begin()
         self.highest = 0
         """Bytes at the highest point so far."""
         self._bytes = 0

@@ -8,6 +8,7 @@ next batch is uploaded while the network works on the current one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -119,6 +120,7 @@ class Predictor:
             if not out_of_memory(error):
                 raise
             raise _no_room("The network's weights do", self.device) from error
+        self._compiling = _reporting_the_compiler if compiled else contextlib.nullcontext
         if compiled:
             for block in self.net.backbone.blocks:
                 block.compile()
@@ -177,7 +179,7 @@ class Predictor:
         self, image: Tensor | None, skeleton: Tensor | None, valid: Tensor | None = None
     ) -> ExtPoseOutput:
         """The network alone, on pictures that lie on the device, normalised: (B, T, 3, H, W)."""
-        with computing(self.device, self.dtype):
+        with computing(self.device, self.dtype), self._compiling():
             output: ExtPoseOutput = self.net(image=image, skeleton=skeleton, valid=valid)
         return output
 
@@ -253,13 +255,7 @@ class Predictor:
             for tensor in tensors:
                 tensor.record_stream(compute)  # Their memory stays theirs until this work is done.
         pictures = {name: normalize(tensor, self.dtype) for name, tensor in batch.pictures.items()}
-        try:
-            return self.forward(pictures.get("image"), pictures.get("skeleton"), batch.valid)
-        except torch._dynamo.exc.BackendCompilerFailed as error:
-            raise MissingPackage(
-                f"torch cannot compile the network here: {error.inner_exception}",
-                "Install a C++ compiler, or work without compiling",
-            ) from error
+        return self.forward(pictures.get("image"), pictures.get("skeleton"), batch.valid)
 
 
 def _as_predictions(output: ExtPoseOutput) -> list[WindowPrediction]:
@@ -268,6 +264,20 @@ def _as_predictions(output: ExtPoseOutput) -> list[WindowPrediction]:
         tensor.float().cpu().numpy() for tensor in (output.rotmat, output.betas, output.camera)
     )
     return [WindowPrediction(*arrays) for arrays in zip(rotmat, betas, camera, strict=True)]
+
+
+@contextlib.contextmanager
+def _reporting_the_compiler() -> Iterator[None]:
+    """Say in our words that torch cannot compile here."""
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    try:
+        yield
+    except BackendCompilerFailed as error:
+        raise MissingPackage(
+            f"torch cannot compile the network here: {error.inner_exception}",
+            "Install a C++ compiler, or work without compiling",
+        ) from error
 
 
 def _no_room(what: str, device: torch.device) -> WorkError:

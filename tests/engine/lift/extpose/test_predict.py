@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from extpose_blender.engine.lift.extpose.backbone import Block
 from extpose_blender.engine.lift.extpose.crop import normalize
 from extpose_blender.engine.lift.extpose.network import ExtPose, ExtPoseConfig
 from extpose_blender.engine.lift.extpose.predict import (
@@ -15,7 +16,7 @@ from extpose_blender.engine.lift.extpose.predict import (
     WindowPictures,
     WindowPrediction,
 )
-from extpose_blender.protocol.errors import BadShape, UsageError, WorkError
+from extpose_blender.protocol.errors import BadShape, MissingPackage, UsageError, WorkError
 
 CONFIG = ExtPoseConfig(
     image_size=(64, 48), embed_dim=32, depth=2, num_heads=4, decoder_dim=32, decoder_depth=1
@@ -197,10 +198,42 @@ def test_half_precision_stays_near(precision: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, when it compiles
-def test_compiled_blocks_say_the_same() -> None:
-    exact = Predictor(tiny_net(depth=1), "cpu")([window(1)])[0]
-    compiled = Predictor(tiny_net(depth=1), "cpu", compiled=True)([window(1)])[0]
-    assert_equal(compiled, exact, tolerance=2e-5)
+@pytest.mark.parametrize(("layout", "programs"), [("modal_then_frame", 1), ("alternate", 2)])
+def test_compiled_blocks_say_the_same_and_share_programs(
+    layout: str, programs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One program serves all blocks that run alike: a deep network compiles as fast as a shallow one.
+
+    The compiler's front half runs; its back half, which takes half a minute, is replaced.
+    """
+    compiled = []
+
+    def keep(graph: torch.fx.GraphModule, inputs: object) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(
+        Block, "compile", lambda block: torch.nn.Module.compile(block, backend=keep)
+    )
+    net = tiny_net(depth=11, block_layout=layout)
+    exact = Predictor(net, "cpu")([window(1)])[0]
+    predictor = Predictor(net, "cpu", compiled=True)
+    assert_equal(predictor([window(1)])[0], exact, tolerance=2e-5)
+    assert len(compiled) == programs
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_machine_that_cannot_compile_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(graph: object, inputs: object) -> object:
+        raise ValueError("no C++ compiler")
+
+    torch.compiler.reset()
+    monkeypatch.setattr(
+        Block, "compile", lambda block: torch.nn.Module.compile(block, backend=refuse)
+    )
+    with pytest.raises(MissingPackage, match=r"cannot compile the network here: .*no C\+\+"):
+        Predictor(tiny_net(), "cpu", compiled=True)([window(1)])
 
 
 def test_memory_is_told_in_bytes() -> None:
@@ -224,7 +257,12 @@ SEEN = np.ones(2, bool)
         (PICTURES, PICTURES, np.zeros(2, bool), "needs a row that was seen"),
         (PICTURES, PICTURES, np.ones(2), r"`valid` must be \(T,\) bool, not \(2,\) float64"),
         (PICTURES, PICTURES[:1], SEEN, r"`skeleton_rgb` must be .* not \(1, 64, 48, 3\) uint8"),
-        (PICTURES[:, :32], None, SEEN[:1], r"`image_rgb` must be \(T, H, W, 3\) = \(1, 32, 48, 3\)"),
+        (
+            PICTURES[:, :32],
+            None,
+            SEEN[:1],
+            r"`image_rgb` must be \(T, H, W, 3\) = \(1, 32, 48, 3\)",
+        ),
         (PICTURES.astype(np.float32), None, SEEN, "uint8, not .* float32"),
     ],
 )
