@@ -50,13 +50,12 @@ class Attention(nn.Module):
         """
         B, S, T, M, D = tokens.shape
         qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (B, S, T, M, 3, H, C)
-        own, other = qkv[..., 1:, :, :], qkv.flip(1)[..., 1:, :, :]
-        known = own.reshape(B * S, T * M, 2, self.num_heads, -1)
-        keys = torch.cat((known, other[:, :, 0].flatten(0, 1)), dim=1)
+        kv = qkv[..., 1:, :, :]
+        tails = kv.flip(1).flatten(0, 1).unbind(1)  # T of (B S, M, 2, H, C)
+        keys = torch.cat((kv.flatten(2, 3).flatten(0, 1), tails[0]), dim=1)
         seen = []
-        for frame in range(T):
-            if frame:
-                keys = _with_tail(keys, other[:, :, frame].flatten(0, 1))
+        for frame, tail in enumerate(tails):
+            keys = _with_tail(keys, tail) if frame else keys
             query = qkv[:, :, frame, :, 0].flatten(0, 1).transpose(1, 2)  # (B S, H, M, C)
             key, value = keys.transpose(1, 3).unbind(2)  # (B S, H, T M + M, C)
             seen.append(_join_heads(fused_attention(query, key, value)))

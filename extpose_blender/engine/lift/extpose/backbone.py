@@ -32,7 +32,7 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., D) → (..., D)."""
-        return self.fc2(functional.gelu(self.fc1(tokens)))
+        return self.fc2(_gelu(self.fc1(tokens)))
 
 
 class Block(nn.Module):
@@ -52,8 +52,7 @@ class Block(nn.Module):
         self.attn = Attention(config.embed_dim, config.num_heads)
         self.norm2 = nn.LayerNorm(config.embed_dim, eps=NORM_EPS)
         self.mlp = Mlp(config.embed_dim, config.embed_dim * MLP_RATIO)
-        self.layout = config.block_layout
-        self.index = index
+        self.steps_of_both = _steps_of_both_axes(config.block_layout, index)
         self.drop_rate = config.drop_path * index / max(config.depth - 1, 1)
 
     def forward(self, tokens: Tensor, position: Tensor | None = None) -> Tensor:
@@ -74,13 +73,7 @@ class Block(nn.Module):
         """Attention steps in their order; an axis of length one is none, whatever the layout."""
         if streams == 1 or frames == 1:
             return ("modal",) if frames == 1 else ("frame",)
-        return {
-            "modal_then_frame": ("modal", "frame"),
-            "frame_then_modal": ("frame", "modal"),
-            "alternate": (("modal", "frame")[self.index % 2],),
-            "union": ("union",),
-            "parallel_mean": ("mean",),
-        }[self.layout]
+        return self.steps_of_both
 
     def _attend(self, step: str, tokens: Tensor, position: Tensor | None) -> Tensor:
         """What one step adds to the tokens, (B, S, T, M, D), before it may be dropped."""
@@ -237,6 +230,27 @@ class Backbone(nn.Module):
         if frames is None:
             frames = torch.arange(T, device=tokens.device)[None]
         return sinusoid(frames, D, tokens.dtype)[:, None, :, None]  # (B or 1, 1, T, 1, D)
+
+
+def _steps_of_both_axes(layout: str, index: int) -> tuple[str, ...]:
+    """Attention steps of a block where there are two streams and several frames.
+
+    Chosen when the block is made, not when it runs: blocks that run alike compile to one program.
+    """
+    return {
+        "modal_then_frame": ("modal", "frame"),
+        "frame_then_modal": ("frame", "modal"),
+        "alternate": (("modal", "frame")[index % 2],),
+        "union": ("union",),
+        "parallel_mean": ("mean",),
+    }[layout]
+
+
+def _gelu(hidden: Tensor) -> Tensor:
+    """Act in place where nobody will differentiate: these are the network's largest tensors."""
+    if torch.is_grad_enabled():
+        return functional.gelu(hidden)
+    return torch.ops.aten.gelu_(hidden)
 
 
 def _add(tokens: Tensor, residual: Tensor) -> Tensor:
