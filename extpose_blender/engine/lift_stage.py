@@ -34,6 +34,7 @@ class LiftStage:
     """Lifts people, some of it while the clip is still being read.
 
     Args:
+        lifter: The lifter that was chosen.
         options: The choices.
         body: The body to pose.
         device: Torch's word for the device.
@@ -42,13 +43,11 @@ class LiftStage:
         folder: Where results are kept.
         detect_key: What the detections depend on, hashed.
         listener: Told of progress.
-
-    Raises:
-        MissingModel, BadModelFile: The lifter's weights are missing or unusable.
     """
 
     def __init__(
         self,
+        lifter: Any,
         options: CaptureOptions,
         body: Body,
         device: str,
@@ -66,7 +65,7 @@ class LiftStage:
         self._folder = folder
         self._detect_key = detect_key
         self._listener = listener
-        self._lifter = _make_lifter(options, body, device)
+        self._lifter = lifter
         self._sees_pictures = load_catalog().find("lifter", options.lifter).sees_pictures
         self._identity = self._lifter.identity if self._sees_pictures else {}
         self._window_key = hash_key(detect=detect_key, device=device, **self._identity)
@@ -197,7 +196,12 @@ class LiftStage:
         return self._folder.stage_path("lift", key).with_suffix(".npz")
 
 
-def _make_lifter(options: CaptureOptions, body: Body, device: str) -> Any:
+def make_lifter(options: CaptureOptions, body: Body, device: str) -> Any:
+    """The lifter that was chosen.
+
+    Raises:
+        MissingModel, BadModelFile, UsageError: Its weights are missing or unusable.
+    """
     choices: dict[str, Any] = {"device": device}
     entry = load_catalog().find("lifter", options.lifter)
     if entry.takes_weights:

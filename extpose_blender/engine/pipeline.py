@@ -31,7 +31,7 @@ from .detect_clip import DetectedClip, detect_clip
 from .exporters.overlay import write_overlay
 from .job_folder import JobFolder, clip_identity, hash_key, open_job_folder
 from .lift.device import choose_device
-from .lift_stage import LiftStage
+from .lift_stage import LiftStage, make_lifter
 from .refine.world import WorldOptions, to_world
 from .registry import load_class
 from .report import Listener, Stopwatch, mean_of, person_report
@@ -62,6 +62,7 @@ def capture(job: Job, listener: Listener) -> Done:
     sampling = Sampling(options.start, options.end, options.fps, options.speed)
     with watch.measure("load"):
         body = load_whole_body(options.body)
+        lifter = make_lifter(options, body, device)
         identity = clip_identity(job.video)
     folder = open_job_folder(job.out_dir, job.video, identity)
     with removed_when_unusable(folder):
@@ -71,7 +72,9 @@ def capture(job: Job, listener: Listener) -> Done:
         detect_key = detection_key(identity, options)
         detector = load_class("detector", options.detector)
         kept = folder.stage_path("detect", detect_key)
-        lifting = LiftStage(options, body, device, info, sampling, folder, detect_key, listener)
+        lifting = LiftStage(
+            lifter, options, body, device, info, sampling, folder, detect_key, listener
+        )
         with lifting.ahead(detector.skeleton, watch) as watcher:
             clip = detect_clip(
                 info,
