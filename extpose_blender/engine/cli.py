@@ -21,7 +21,7 @@ from ..protocol.command_line import Parser, add_option_flags, options_from
 from ..protocol.errors import Cancelled, ExtPoseError, InputError, SomeItemsFailed
 from ..protocol.job import Job
 from ..protocol.messages import Done, Failed
-from ..protocol.options import CaptureOptions, RunOptions
+from ..protocol.options import CaptureOptions, InspectOptions, RunOptions
 from ..protocol.version import extpose_version
 from . import weights
 from .console import Console
@@ -97,6 +97,21 @@ def build_parser() -> Parser:
     add_option_flags(demo, CaptureOptions)
     add_option_flags(demo, RunOptions)
 
+    inspect = _add_verb(
+        verbs,
+        "inspect",
+        inspect_verb,
+        "Draw one frame: who is in it, and what the network sees of them.",
+    )
+    inspect.add_argument(
+        "video", type=Path, metavar="VIDEO", help="A video, or a folder of pictures."
+    )
+    inspect.add_argument(
+        "--out", type=Path, required=True, metavar="PNG", help="The picture to write."
+    )
+    add_option_flags(inspect, InspectOptions)
+    _add_output_flags(inspect)
+
     models = _add_verb(verbs, "models", None, "Models: what there is, and adding your own.")
     actions = models.add_subparsers(metavar="ACTION", required=True, parser_class=Parser)
     for name, function, text in (
@@ -131,6 +146,7 @@ def build_parser() -> Parser:
     bench.add_argument(
         "--runs", type=int, default=3, metavar="N", help="Runs of each measurement. Default: 3."
     )
+    _add_model_bench_flags(bench)
     _add_output_flags(bench)
     return parser
 
@@ -165,6 +181,20 @@ def demo_verb(values: argparse.Namespace) -> int:
     if run.json:
         _print_json(result)
     return int(result["exit_code"])
+
+
+def inspect_verb(values: argparse.Namespace) -> int:
+    """Draw one frame, its people and what the network sees of them."""
+    from .inspect_frame import inspect_frame
+
+    options = options_from(values, InspectOptions)
+    with Console() as console:
+        result = inspect_frame(values.video, values.out, options, Listener(console.show))
+    if values.json:
+        _print_json({"ok": True, **result.to_dict()})
+    else:
+        print(result.as_text())
+    return 0
 
 
 def list_verb(values: argparse.Namespace) -> int:
@@ -247,10 +277,26 @@ def doctor_verb(values: argparse.Namespace) -> int:
 
 
 def bench_verb(values: argparse.Namespace) -> int:
-    """Measure the stages."""
-    from .bench import run_bench
+    """Measure the stages, or a network."""
+    given = {name: getattr(values, name) for name in MODEL_BENCH_FLAGS if hasattr(values, name)}
+    result: BenchResult | ModelBenchResult
+    if values.model is None:
+        if given:
+            flags = ", ".join(f"`--{name}`" for name in given)
+            raise UsageError(f"{flags} needs `--model`", "Name a network, such as `vit-h`")
+        from .bench import run_bench
 
-    result = run_bench(values.video, values.runs, Console(json_lines=False))
+        result = run_bench(values.video, values.runs, Console(json_lines=False))
+    else:
+        if values.video is not None:
+            raise UsageError(
+                f"`--model` takes no clip, but `{values.video}` was given",
+                "A network's speed does not depend on what it sees: leave the clip out",
+            )
+        from .bench_model import ModelBenchOptions, run_model_bench
+
+        options = ModelBenchOptions(values.model, runs=values.runs, **given)
+        result = run_model_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
     if values.json:
         _print_json({"ok": True, **result.to_dict()})
     else:
@@ -296,6 +342,40 @@ def _add_verb(
     if function is not None:
         parser.set_defaults(verb_function=function)
     return parser
+
+
+def _add_model_bench_flags(bench: Parser) -> None:
+    """Flags of `bench --model`; those left out are absent from the result."""
+    bench.add_argument(
+        "--model",
+        metavar="vit-b|vit-l|vit-h|NAME|FILE",
+        help="Measure a network alone: a size (random weights), added weights or a file.",
+    )
+    settings: dict[str, dict[str, Any]] = {
+        "frames": {
+            "type": _numbers, "metavar": "N,N", "help": "Frames per window. Default: 1,16.",
+        },
+        "batch": {
+            "type": _numbers, "metavar": "N,N", "help": "Windows at once. Default: 1,2,4.",
+        },
+        "device": {"choices": ("auto", "cpu", "cuda"), "help": "Default: auto."},
+        "precision": {"choices": ("auto", "fp32", "bf16", "fp16"), "help": "Default: auto."},
+        "compile": {"action": "store_true", "help": "Let torch compile the network."},
+        "longest": {
+            "type": float, "metavar": "S", "help": "Leave out what would take longer. Default: 60.",
+        },
+    }  # fmt: skip
+    assert tuple(settings) == MODEL_BENCH_FLAGS
+    for name, setting in settings.items():
+        bench.add_argument(f"--{name}", default=argparse.SUPPRESS, **setting)
+
+
+def _numbers(words: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them."""
+    try:
+        return tuple(int(word) for word in words.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{words}` is not a list such as 1,16") from None
 
 
 def _add_output_flags(parser: Parser) -> None:

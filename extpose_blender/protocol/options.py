@@ -141,10 +141,7 @@ class CaptureOptions:
     def __post_init__(self) -> None:
         for f in fields(self):
             _check(f.name, getattr(self, f.name), dict(f.metadata), str(f.type))
-        if self.person not in ("auto", "all") and not self.person.isdecimal():
-            raise UsageError(
-                f"`--person` must be `auto`, `all` or a number from 0, not `{self.person}`"
-            )
+        _check_person(self.person)
         catalog = load_catalog()
         catalog.check("detector", self.detector)
         lifter = catalog.find("lifter", self.lifter)
@@ -208,9 +205,43 @@ class RunOptions:
     debug: bool = option(False, "Show a traceback when something fails.", result=False)
 
 
+@dataclass(frozen=True)
+class InspectOptions:
+    """The choices of a look at one frame."""
+
+    frame: int = option(
+        0, "Source frame, counted from 0 at the clip's nominal rate.", lowest=0, metavar="N"
+    )
+    person: str = option(
+        "auto",
+        "Whom to show closely: `auto` (the most prominent in the frame), `all`, or a number.",
+        metavar="auto|all|N",
+    )
+    detector: str = option("mediapipe", "2D detector.", metavar="NAME")
+    weights: str | None = option(
+        None, "Weights whose attention is drawn; the only ones there are when left out.",
+        metavar="NAME|FILE",
+    )  # fmt: skip
+    block: int = option(
+        -1, "Block of the network whose attention is drawn; -1 is the last.", metavar="B"
+    )
+    device: str = option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda"))
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            _check(f.name, getattr(self, f.name), dict(f.metadata), str(f.type))
+        _check_person(self.person)
+        load_catalog().check("detector", self.detector)
+
+
 def flag_of(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
+
+
+def _check_person(word: str) -> None:
+    if word not in ("auto", "all") and not word.isdecimal():
+        raise UsageError(f"`--person` must be `auto`, `all` or a number from 0, not `{word}`")
 
 
 def _check(name: str, value: Any, metadata: dict[str, Any], kind: str) -> None:
