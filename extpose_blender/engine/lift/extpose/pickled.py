@@ -201,12 +201,12 @@ def look_up(value: Any, *path: str) -> Any:
         path: The names that lead to it.
 
     Returns:
-        The plain value, or nothing where the path leads nowhere.
+        The value, plain where it is one; nothing where the path leads nowhere.
     """
     for name in path:
         value = named_values(value).get(name)
     if isinstance(value, Inert) and isinstance(value.state, dict):
-        return value.state.get("_val")
+        return value.state.get("_val", value)
     return value
 
 

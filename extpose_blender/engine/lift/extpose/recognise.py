@@ -102,9 +102,16 @@ def check_network(shapes: Mapping[str, Shape], config: ExtPoseConfig, whole: boo
     Raises:
         WrongKeys: One differs. The message names the first, with wanted and actual shape.
     """
-    with torch.device("meta"):
-        net = ExtPose(config)
-    wanted = _shapes_of(net)
+    announced = config.depth + config.decoder_depth * whole
+    if announced > len(shapes):
+        raise WrongKeys(
+            f"its settings announce {announced} layers, more than its {len(shapes)} keys"
+        )
+    try:
+        with torch.device("meta"):
+            wanted = _shapes_of(ExtPose(config))
+    except (RuntimeError, TypeError, OverflowError) as reason:
+        raise WrongKeys("its settings announce more numbers than a network can have") from reason
     if not whole:
         wanted = {key: shape for key, shape in wanted.items() if key.startswith("backbone.")}
     check_shapes(shapes, wanted)
@@ -222,7 +229,9 @@ def _by_rule(dim: int, key: str, notes: list[str]) -> int:
             "not name them"
         )
     if dim != _PUBLISHED.decoder_heads * _PUBLISHED.decoder_dim_head:
-        notes.append(f"`{key}` was taken to have {dim // _HEAD_DIM} heads of {_HEAD_DIM} numbers")
+        notes.append(
+            f"Taken for `{key}`, by rule, heads: {dim // _HEAD_DIM} of {_HEAD_DIM} numbers"
+        )
     return dim // _HEAD_DIM
 
 

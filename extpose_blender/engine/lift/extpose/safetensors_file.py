@@ -8,7 +8,9 @@ Source: huggingface/safetensors:README.md for the format.
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import struct
 from collections.abc import Mapping
 from math import prod
@@ -77,9 +79,12 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[
     mode = path.stat().st_mode
     try:
         save_file(apart, path, metadata)
-        path.chmod(mode)  # It would be readable by its owner alone, unlike every other file of ours.
+        path.chmod(
+            mode
+        )  # It would be readable by its owner alone, unlike every other file of ours.
     except SafetensorError as error:
-        raise OSError(str(error)) from error
+        code = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(code[1]) if code else errno.EIO, str(error)) from error
 
 
 def _check_header(path: Path) -> None:

@@ -101,20 +101,27 @@ class TorchFile:
             raise _wrong(
                 self.path, f"is damaged: `{key}` {ref.shape} takes {want} bytes, not {have}"
             )
-        reach = ref.offset + sum((n - 1) * s for n, s in zip(ref.shape, ref.stride, strict=True))
-        size = prod(ref.shape)
-        if size and not (reach < ref.storage.count and size <= ref.storage.count):
-            shape = f"{ref.shape} from number {ref.offset}"
+        if not _fits(ref):
             raise _wrong(
                 self.path,
-                f"is damaged: `{key}` {shape} does not fit its ({ref.storage.count},) storage",
+                f"is damaged: `{key}` {ref.shape} from number {ref.offset} does not fit its "
+                f"({ref.storage.count},) storage",
             )
-        if not size:
+        if not want:
             return torch.zeros(ref.shape, dtype=dtype)
         whole = torch.frombuffer(
             self._map, dtype=dtype, count=ref.storage.count, offset=record.start
         )
         return whole.as_strided(ref.shape, ref.stride, ref.offset)
+
+
+def _fits(ref: TensorRef) -> bool:
+    """Whether a tensor lies within its storage, and is not blown up by repeating numbers."""
+    count = ref.storage.count
+    if not prod(ref.shape):
+        return max(ref.shape) <= count  # Such as (0,) in a body without extra joints.
+    last = ref.offset + sum((n - 1) * step for n, step in zip(ref.shape, ref.stride, strict=True))
+    return last < count and prod(ref.shape) <= count
 
 
 def _content(path: Path, stream: IO[bytes], records: dict[str, _Record]) -> Any:

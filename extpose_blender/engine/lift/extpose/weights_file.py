@@ -71,7 +71,7 @@ def find_weights(name_or_file: str | None, body: str = "smpl") -> WeightsInfo:
         UsageError: Several would do and none is named, or those named are for another body.
         BadModelFile: The file cannot be used; a backbone alone cannot either.
     """
-    info = _only_weights(body) if name_or_file is None else _named_weights(name_or_file)
+    info = _only_weights(body) if name_or_file is None else named_weights(name_or_file)
     if info.config.body != body:
         raise UsageError(
             f"The weights `{info.name}` are for {_PEOPLE[info.config.body]}, wanted some for "
@@ -79,6 +79,28 @@ def find_weights(name_or_file: str | None, body: str = "smpl") -> WeightsInfo:
             "Choose others with `--weights`; `extpose models list` shows what there is",
         )
     return info
+
+
+def named_weights(name_or_file: str) -> WeightsInfo:
+    """Find weights by their name, or in a file, for bodies or hands.
+
+    Raises:
+        MissingModel: There are none of that name.
+        BadModelFile: The file cannot be used; a backbone alone cannot either.
+    """
+    shipped = {path.stem: path for path in _shipped_weights("")}
+    if name_or_file in shipped:
+        path = shipped[name_or_file]
+        return _info(name_or_file, path, sha256_of(path))
+    if any(m.kind == KIND and m.name == name_or_file for m in added_models()):
+        return _added(name_or_file)
+    path = Path(name_or_file).expanduser()
+    if path.is_file():
+        checkpoint = read_checkpoint(path)
+        return _described(path.stem, checkpoint, sha256_of(path))
+    if any(mark in name_or_file for mark in "/\\."):
+        raise BadModelFile(f"`{name_or_file}` does not exist", "Name added weights or a file")
+    return _added(name_or_file)
 
 
 def load_network(
@@ -194,22 +216,6 @@ def write_weights_to(
 
 def _narrow(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype == torch.float64 else tensor
-
-
-def _named_weights(name_or_file: str) -> WeightsInfo:
-    shipped = {path.stem: path for path in _shipped_weights("")}
-    if name_or_file in shipped:
-        path = shipped[name_or_file]
-        return _info(name_or_file, path, sha256_of(path))
-    if any(m.kind == KIND and m.name == name_or_file for m in added_models()):
-        return _added(name_or_file)
-    path = Path(name_or_file).expanduser()
-    if path.is_file():
-        checkpoint = read_checkpoint(path)
-        return _described(path.stem, checkpoint, sha256_of(path))
-    if any(mark in name_or_file for mark in "/\\."):
-        raise BadModelFile(f"`{name_or_file}` does not exist", "Name added weights or a file")
-    return _added(name_or_file)
 
 
 def _only_weights(body: str) -> WeightsInfo:

@@ -1,0 +1,255 @@
+"""Nothing in a file is run, whatever it says, and no damage is any other error than ours."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import operator
+import os
+import pickle
+import struct
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from extpose_blender.engine.lift.extpose.checkpoint import is_checkpoint, read_checkpoint
+from extpose_blender.protocol.errors import BadModelFile
+
+from .checkpoints import TINY, plain_network, save_lightning
+
+
+class Call:
+    """Pickles as a call of anything, with a state to set afterwards."""
+
+    def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
+        self.answer = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.answer
+
+
+ATTACKS: dict[str, Callable[[str], Any]] = {
+    "os.system": lambda mark: Call(os.system, f"touch {mark}"),
+    "eval": lambda mark: Call(eval, f"open({mark!r}, 'w')"),
+    "exec": lambda mark: Call(exec, f"open({mark!r}, 'w')"),
+    "open": lambda mark: Call(open, mark, "w"),
+    "getattr": lambda mark: Call(getattr, "", "join"),
+    "subprocess": lambda mark: Call(subprocess.check_call, ["touch", mark]),
+    "nested": lambda mark: Call(functools.partial, Call(eval, f"open({mark!r}, 'w')")),
+    "attrgetter": lambda mark: Call(operator.attrgetter, "system"),
+    "numpy": lambda mark: Call(np.testing.measure, f"open({mark!r}, 'w')"),
+    "numpy.save": lambda mark: Call(np.save, mark, 1),
+    "torch.save": lambda mark: Call(torch.save, 1, mark),
+    "torch.load": lambda mark: Call(torch.load, mark),
+    "torch.from_file": lambda mark: Call(torch.from_file, mark, True, 1),
+    "set state": lambda mark: Call(functools.partial, print, state={"__setstate__": os.system}),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("place", ["options", "weight", "top"])
+def test_a_call_is_refused_and_not_run(attack: str, place: str, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    evil = ATTACKS[attack](str(mark))
+    state: dict[str, Any] = dict(plain_network().state_dict())
+    path = tmp_path / "a.ckpt"
+    if place == "options":
+        save_lightning(path, state, hyper_parameters={"cfg": evil})
+    elif place == "weight":
+        save_lightning(path, state | {"backbone.pos_embed": evil})
+    else:
+        torch.save(evil, path)
+    assert is_checkpoint(path)
+    with pytest.raises(BadModelFile, match=r"no checkpoint needs|damaged"):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["numpy.testing._private.utils runstring", "numpy.f2py compile", "numpy load", "torch load",
+     "torch.hub load", "torch.utils.cpp_extension load_inline", "torch._utils _import_dotted_name",
+     "builtins object.__subclasses__", "builtins eval", "__builtin__ apply", "posix system",
+     "pathlib os.system", "omegaconf os.system", "pytorch_lightning.utilities os.system",
+     "typing sys.modules", "collections namedtuple", "copyreg __newobj__", "omegaconfx x",
+     "runpy run_path", "webbrowser open"],
+)  # fmt: skip
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_only_names_of_the_list_are_allowed(name: str, protocol: int, tmp_path: Path) -> None:
+    module, attribute = name.encode().split()
+    if protocol == 2:
+        content = b"\x80\x02c" + module + b"\n" + attribute + b"\n)R."
+    else:
+        content = b"\x80\x04\x8c" + bytes([len(module)]) + module
+        content += b"\x8c" + bytes([len(attribute)]) + attribute + b"\x93)R."
+    with pytest.raises(BadModelFile, match="no checkpoint needs"):
+        read_checkpoint(write_archive(tmp_path / "a.ckpt", {"data.pkl": content}))
+
+
+def test_stand_ins_take_a_state_and_do_nothing(tmp_path: Path) -> None:
+    # Real classes of these names would act on such states: OrderedDict, Parameter, a configuration.
+    content = (
+        b"\x80\x02](ccollections\nOrderedDict\n)R}X\x0c\x00\x00\x00__setstate__cbuiltins\nint\nsb"
+        b"comegaconf.dictconfig\nDictConfig\n)\x81X\x01\x00\x00\x00xb"
+        b"ctorch._utils\n_rebuild_parameter\nK\x01K\x02\x86Re."
+    )
+    with pytest.raises(BadModelFile, match="neither `smpl_head"):
+        read_checkpoint(write_archive(tmp_path / "a.ckpt", {"data.pkl": content}))
+
+
+def test_older_formats_are_refused_unread(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    evil = Call(os.system, f"touch {mark}")
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": evil}, path, _use_new_zipfile_serialization=False)
+    assert is_checkpoint(path)
+    with pytest.raises(BadModelFile, match=r"before release 1\.6"):
+        read_checkpoint(path)
+    with tarfile.open(path, "w") as archive:
+        for name in ("storages", "tensors", "pickle"):
+            content = pickle.dumps(evil)
+            row = tarfile.TarInfo(name)
+            row.size = len(content)
+            archive.addfile(row, io.BytesIO(content))
+    with pytest.raises(BadModelFile, match=r"before release 1\.6"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps(evil))
+    with pytest.raises(BadModelFile, match="neither"):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_packed_records_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}.")
+        archive.writestr("a/data/0", bytes(50_000_000))
+    with pytest.raises(BadModelFile, match="packed"):
+        read_checkpoint(path)
+
+
+def test_a_pickle_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
+    for content in (
+        b"\x80\x02}r\xff\xff\xff\x7f.",  # Puts an object in place two thousand million.
+        b"\x80\x02}p2000000000\n.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",  # Announces bytes that are not there.
+        b"\x80\x02" + b"(" * 300_000 + b"t" * 300_000 + b".",
+    ):
+        with pytest.raises(BadModelFile):
+            read_checkpoint(write_archive(tmp_path / "a.ckpt", {"data.pkl": content}))
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "stride", "count"),
+    [(0, (5,), (1,), 4), (1, (4,), (1,), 4), (0, (2, 2), (3, 2), 4), (0, (1 << 40,), (0,), 4),
+     (0, (1 << 40, 1 << 40), (0, 0), 4), (0, (0, 1 << 40), (1, 1), 4), (0, (9,), (1,), 9),
+     (0, (4,), (1, 1), 4), (0, (-4,), (1,), 4), (1 << 60, (1,), (1,), 4), (0, (4,), (-1,), 4)],
+)  # fmt: skip
+def test_a_tensor_must_fit_its_storage(
+    offset: int, shape: tuple[int, ...], stride: tuple[int, ...], count: int, tmp_path: Path
+) -> None:
+    class Storage:
+        """Stands for four numbers, whatever it announces."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj: Any) -> Any:
+            kept = isinstance(obj, Storage)
+            return ("storage", torch.FloatStorage, "0", "cpu", count) if kept else None
+
+    stream = io.BytesIO()
+    tensor = Call(torch._utils._rebuild_tensor_v2, Storage(), offset, shape, stride, False, {})
+    Pickler(stream, 2).dump({"smpl_head.init_cam": tensor})
+    path = write_archive(tmp_path / "a", {"data.pkl": stream.getvalue(), "data/0": bytes(16)})
+    with pytest.raises(BadModelFile):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("form", ["ckpt", "safetensors"])
+def test_flipped_bytes_are_never_another_error(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    if form == "ckpt":
+        whole = TINY.read_bytes()
+        start, end = 0, whole.index(b"PK\x03\x04", 100)
+        tail = len(whole) - whole.index(b"PK\x01\x02")
+    else:
+        save_file(dict(plain_network().state_dict()), path, {"format": "extpose-weights"})
+        whole = path.read_bytes()
+        start, end, tail = 0, 8 + struct.unpack("<Q", whole[:8])[0], 0
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        content = bytearray(whole)
+        for at in rng.integers(start, end, 3):
+            content[at] = rng.integers(256)
+        if tail:
+            content[len(content) - rng.integers(1, tail)] = rng.integers(256)
+        path.write_bytes(content)
+        with contextlib.suppress(BadModelFile):
+            read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{", b"[]", b"{}", b"null", b'{"smpl_head.a": 3}', b'{"smpl_head.a": {}}',
+        b'{"smpl_head.a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 9]}}',
+        b'{"smpl_head.a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, -8]}}',
+        b'{"smpl_head.a": {"dtype": "F32", "shape": [1e3], "data_offsets": [0, 4000]}}',
+        b'{"smpl_head.a": {"dtype": "X9", "shape": [2], "data_offsets": [0, 8]}}',
+        b'{"smpl_head.a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}}',
+        b'{"smpl_head.a": {"dtype": "F32", "shape": [99], "data_offsets": [0, 396]}}',
+        b'{"a":' * 20_000,
+        b"\xff\xfe\xfd{",
+    ],
+)  # fmt: skip
+def test_bad_safetensors_headers_are_refused(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+    with pytest.raises(BadModelFile):
+        read_checkpoint(path)
+    path.write_bytes(struct.pack("<Q", 1 << 39) + header + bytes(16))
+    with pytest.raises(BadModelFile):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("config", "{"), ("config", "[]"), ("config", '{"depth": 1000000000}'), ("frames", "x"),
+     ("config", '{"depth": 0}'), ("config", '{"layers": 3}'), ("streams", "sound"),
+     ("frames", "0"), ("kind", "hamer"), ("format_version", "99"), ("format_version", "one"),
+     ("config", json.dumps({"embed_dim": 16 << 70})), ("config", '{"body": "mano"}'),
+     ("config", '{"image_size": [16, 16]}'), ("config", '{"image_size": 3}')],
+)  # fmt: skip
+def test_wrong_metadata_is_refused(key: str, value: str, tmp_path: Path) -> None:
+    net = plain_network()
+    good = {
+        "format": "extpose-weights", "format_version": "1", "kind": "extpose-smpl",
+        "config": json.dumps(net.config.to_dict()), "streams": "both", "frames": "16",
+        "body_id": "smpl", "licence": "CC0", "source": "here",
+    }  # fmt: skip
+    path = tmp_path / "a.safetensors"
+    save_file(dict(net.state_dict()), path, good)
+    assert read_checkpoint(path).config == net.config
+    save_file(dict(net.state_dict()), path, good | {key: value})
+    with pytest.raises(BadModelFile):
+        read_checkpoint(path)
+    save_file(dict(net.state_dict()), path, {k: v for k, v in good.items() if k != key})
+    with pytest.raises(BadModelFile, match="metadata is damaged"):
+        read_checkpoint(path)
+
+
+def write_archive(path: Path, records: dict[str, bytes]) -> Path:
+    """Write records in the form of torch's archives."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in records.items():
+            archive.writestr(f"archive/{name}", content)
+    return path
