@@ -15,7 +15,10 @@ import pytest
 from extpose_blender.protocol.motion import read_motion
 
 from .body.conftest import make_body
-from .conftest import FAKE
+from .conftest import FAKE, ROOT
+
+TINY = ROOT / "tests" / "data" / "checkpoints" / "tiny_hmr2.ckpt"
+"""A small network in HMR2.0's format; see tests/data/README.md."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -75,6 +78,62 @@ def test_hostile_pickle_runs_nothing_and_exits_with_3(
         result = extpose(*words, env=home)
         assert result.returncode == 3
         assert "error[bad-body]" in result.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "models").exists()
+
+
+def test_added_weights_are_listed_verified_and_cleaned(
+    extpose: Run, home: dict[str, str], tmp_path: Path
+) -> None:
+    misnamed = tmp_path / "SMPL_NEUTRAL.pkl"
+    misnamed.write_bytes(TINY.read_bytes())
+    said = extpose("models", "add", misnamed, "--name", "tiny", env=home)
+    assert said.returncode == 0, said.stderr
+    assert "Use it with `--weights tiny`." in said.stdout
+    added = json.loads(extpose("models", "add", TINY, "--json", env=home).stdout)
+    assert (added["model"]["name"], added["model"]["kind"]) == ("hmr2", "weights")
+    assert added["body"] is None
+    listed = json.loads(extpose("models", "list", "--json", env=home).stdout)["models"]
+    rows = {row["name"]: row for row in listed if row["kind"] == "weights"}
+    assert [rows[name]["state"] for name in ("hmr2", "tiny", "hamer")] == [
+        "added",
+        "added",
+        "not added",
+    ]
+    assert extpose("models", "verify", env=home).returncode == 0
+
+    kept = tmp_path / "models" / added["model"]["file"]
+    kept.write_bytes(kept.read_bytes()[:-9] + b"otherwise")
+    broken = extpose("models", "verify", env=home)
+    assert broken.returncode == 3
+    assert "hmr2" in broken.stderr
+    kept.unlink()
+    (kept.parent / "stray.bin").write_text("")
+    assert "stray.bin" in extpose("models", "clean", env=home).stdout
+    listed = json.loads(extpose("models", "list", "--json", env=home).stdout)["models"]
+    assert {row["name"] for row in listed if row["state"] == "added"} == {"tiny"}
+
+
+def test_bad_checkpoints_run_nothing_add_nothing_and_exit_with_3(
+    extpose: Run, home: dict[str, str], tmp_path: Path
+) -> None:
+    import torch
+
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    file = tmp_path / "epoch=35.ckpt"
+    whole = TINY.read_bytes()
+    for write in (
+        lambda: torch.save({"state_dict": {}, "hyper_parameters": Bomb()}, file),
+        lambda: file.write_bytes(whole[: len(whole) // 2]),
+        file.unlink,
+    ):
+        write()
+        result = extpose("models", "add", file, env=home)
+        assert result.returncode == 3
+        assert "error[bad-model]" in result.stderr
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "models").exists()
 
