@@ -12,6 +12,7 @@ perspective, lie best over where the network drew them in its crop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from ....protocol.errors import BadShape
 from ....protocol.flow import Intrinsics, LiftedTrack, Track
 from ....protocol.geometry import rotmat_to_rotvec, rotvec_to_rotmat
-from ....protocol.skeletons import LIMB_JOINTS, MODEL_SKELETONS, SMPL_24, Skeleton
+from ....protocol.skeletons import LIMB_JOINTS, MODEL_SKELETONS, SMPL_24
 from ...body.landmarks import landmark_map
 from ...body.relaxed import relaxed_rest
 from ..base import RestBody
@@ -37,7 +38,7 @@ MODEL_TYPES = ("smpl", "smplh", "smplx")
 
 _HELD = SMPL_24.indices(*LIMB_JOINTS, "pelvis", "neck", "head")
 """Joints that are laid over the network's own; the others lie elsewhere in every body."""
-_OUTSIDE = 0.03
+_OUTSIDE = 0.1
 """How much a joint counts that the network drew where it could not see."""
 _LEAST_SCALE = 0.02
 """Scales below this put a person farther away than a crop can show: the row is not usable."""
@@ -87,12 +88,10 @@ def assemble_track(
     if not len(rows):
         raise BadShape("the predictions hold no row in which the person was seen")
     shape = match_shape(predictions.betas, body_of_betas, body, height_m)
-    blocks = np.array_split(rows, -(-len(rows) // _BLOCK_ROWS))
-    parts = [_place_rows(predictions, block, body, shape, intrinsics) for block in blocks]
-    known = CameraPose(
-        np.concatenate([part.rotmat for part in parts]),
-        np.concatenate([part.pelvis_m for part in parts]),
-    )
+    known = CameraPose(np.zeros((len(rows), JOINTS, 3, 3)), np.zeros((len(rows), 3)))
+    for block in _blocks(len(rows)):
+        part = _place_rows(predictions, rows[block], body, shape, intrinsics)
+        known.rotmat[block], known.pelvis_m[block] = part.rotmat, part.pelvis_m
     pose = fill_pose(known, usable)
     return _result(track, pose, usable, body, shape, intrinsics, _notes(predictions, usable))
 
@@ -243,13 +242,19 @@ def _result(
     skeleton = MODEL_SKELETONS[body.model_type]
     assert skeleton.parents is not None
     rest = _rest(body, shape)
-    posed = _pose(_landmark_chain(rest, track.skeleton), pose.rotmat, pose.pelvis_m)
-    confidence = prediction_confidence(track, intrinsics, posed, usable, skeleton.parents)
+    chain = _landmark_chain(rest, track.skeleton)
+    points = torch.zeros(*track.keypoints_2d.shape, dtype=torch.float64)
+    rotvec = np.tile(relaxed_rest(skeleton), (len(track), 1, 1))
+    turned = JOINTS if skeleton is SMPL_24 else BODY_JOINTS  # Fingers and face stay as at rest.
+    for block in _blocks(len(track)):
+        points[block] = _pose(chain, pose.rotmat[block], pose.pelvis_m[block]).points
+        rotvec[block, :turned] = rotmat_to_rotvec(pose.rotmat[block, :turned])
+    confidence = prediction_confidence(track, intrinsics, points, usable, skeleton.parents)
     return LiftedTrack(
         track.person_id,
         body.model_type,
         body.body_id,
-        _rotvec(pose, skeleton),
+        rotvec,
         (pose.pelvis_m - rest[0]).astype(np.float32),
         shape.betas,
         intrinsics,
@@ -257,14 +262,6 @@ def _result(
         track.fps,
         shape.notes + notes,
     )
-
-
-def _rotvec(pose: CameraPose, skeleton: Skeleton) -> np.ndarray:
-    """(T, J, 3) float32 for the posed body: fingers relaxed, face still, which SMPL does not turn."""
-    rotvec = np.tile(relaxed_rest(skeleton), (len(pose.rotmat), 1, 1))
-    shared = JOINTS if skeleton is SMPL_24 else BODY_JOINTS
-    rotvec[:, :shared] = rotmat_to_rotvec(pose.rotmat[:, :shared])
-    return rotvec
 
 
 def _rest(body: RestBody, shape: ShapeMatch) -> np.ndarray:
@@ -289,6 +286,12 @@ def _pose(chain: Chain, rotmat: np.ndarray, pelvis_m: np.ndarray) -> Posed:
     """Place rotations (T, 24, 3, 3) with the pelvis at (T, 3)."""
     turns = torch.tensor(rotmat)
     return chain.place(turns[:, 0], torch.tensor(pelvis_m), turns[:, 1:BODY_JOINTS])
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Rows in pieces that take little memory beside the clip's."""
+    for first in range(0, count, _BLOCK_ROWS):
+        yield slice(first, min(first + _BLOCK_ROWS, count))
 
 
 def _notes(predictions: RowPredictions, usable: np.ndarray) -> tuple[str, ...]:

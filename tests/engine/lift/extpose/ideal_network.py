@@ -73,6 +73,7 @@ def scene(
     rotmat: np.ndarray | None = None,
     turned: bool = True,
     skeleton: str = "mediapipe33",
+    crop_up: float = 0.0,
 ) -> Scene:
     """Put a person into a picture.
 
@@ -85,6 +86,8 @@ def scene(
         rotmat: (T, 24, 3, 3) the motion; `moving` when left out.
         turned: The network answers for a camera that looks straight at the crop's middle.
         skeleton: The detector's points.
+        crop_up: How far above the person's middle the crop lies, shares of its side: the network
+            answers by what it sees.
     """
     rotmat = moving(rows) if rotmat is None else rotmat
     rest = np.asarray(body.joints_rest(betas), float)[:22]
@@ -100,7 +103,8 @@ def scene(
     joints_px = joints[..., :2] / joints[..., 2:] * intrinsics.focal_px + picture
     points_px = points[..., :2] / points[..., 2:] * intrinsics.focal_px + picture
     low, high = points_px.min(1), points_px.max(1)
-    center, side = (low + high) / 2, 1.2 * (high - low).max(-1)
+    side = 1.2 * (high - low).max(-1)
+    center = (low + high) / 2 - np.array([0.0, crop_up]) * side[:, None]
 
     seen = rotmat.copy()
     ray = np.concatenate([center - picture, np.full((len(center), 1), intrinsics.focal_px)], -1)
@@ -128,14 +132,16 @@ def scene(
 
 def best_camera(joints_m: np.ndarray, units: np.ndarray) -> np.ndarray:
     """(3,) s, tx, ty that lay joints (22, 3) best over where they are seen (22, 2), crop units."""
+    inside = (np.abs(units) < [0.375, 0.5]).all(-1)
 
-    def miss(camera: np.ndarray) -> np.ndarray:
+    def misses(camera: np.ndarray) -> np.ndarray:
         place = np.array([camera[1], camera[2], 2 * 5000 / (256 * camera[0])])
         moved = joints_m + place
-        return np.asarray((moved[:, :2] / moved[:, 2:] * 5000 / 256 - units).ravel())
+        miss = moved[:, :2] / moved[:, 2:] * 5000 / 256 - units
+        return np.asarray((miss * inside[:, None]).ravel())
 
     start = np.array([np.ptp(units[:, 1]) / np.ptp(joints_m[:, 1]) * 2, 0.0, 0.0])
-    return np.asarray(least_squares(miss, start, xtol=1e-14, ftol=1e-14, gtol=1e-14).x)
+    return np.asarray(least_squares(misses, start, xtol=1e-14, ftol=1e-14, gtol=1e-14).x)
 
 
 def place(chain: Chain, rotmat: np.ndarray, pelvis_m: np.ndarray) -> Posed:

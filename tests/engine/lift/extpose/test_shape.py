@@ -23,7 +23,7 @@ from extpose_blender.protocol.flow import Intrinsics
 from extpose_blender.protocol.geometry import rotvec_to_rotmat
 from extpose_blender.protocol.resources import find_resource
 from extpose_blender.protocol.skeletons import LIMB_JOINTS, SMPL_24, SMPLH_52
-from tests.engine.lift.extpose.ideal_network import LIMBS, joints_of, joints_px, scene
+from tests.engine.lift.extpose.ideal_network import LIMBS, joints_of, joints_px, moving, scene
 
 CAMERA = Intrinsics(1100.0, 1280, 720, "given")
 DROOP_DEG = 5.0
@@ -128,6 +128,17 @@ def test_limbs_of_another_body_point_as_the_network_says(
     miss = np.linalg.norm(joints_px(found, CAMERA) - made.joints_px, axis=-1)[:, LIMBS]
     assert miss.mean() < 0.01 * made.height_px
     assert lifted.body_id == "open"
+
+
+def test_smpl_itself_can_be_posed_hands_included(stranger: Path) -> None:
+    own = Body(read_body_file(stranger, correctives=False), "stranger")
+    rotmat = moving(4)
+    rotmat[:, 22:] = rotvec_to_rotmat(np.array([0.0, 0.0, 0.3]))
+    made = scene(own, CAMERA, (0.3, 0.1, 4.5), rotmat=rotmat)
+    lifted = assemble_track(made.track, made.predictions, own, "stranger", CAMERA)
+    assert lifted.model_type == "smpl" and lifted.rotvec.shape == (4, 24, 3)
+    assert np.allclose(rotvec_to_rotmat(lifted.rotvec[:, 1:]), rotmat[:, 1:], atol=1e-5)
+    assert np.allclose(lifted.confidence[:, 22], lifted.confidence[:, 20])
 
 
 def test_without_its_file_the_mean_shape_stands_in_and_that_is_said(
