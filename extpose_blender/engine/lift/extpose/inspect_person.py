@@ -118,7 +118,7 @@ def _tokens_at_joints(net: ExtPose, seen: SeenPerson) -> np.ndarray:
     rows, columns = net.config.grid_hw
     scale = net.config.image_size[0] / seen.picture_rgb.shape[0]
     sure = seen.points[seen.points[:, 2] >= _SURE_SCORE, :2]
-    place = np.floor((sure * scale + PATCH_PADDING + 0.5) / net.config.patch_size).astype(int)
+    place = np.floor(((sure + 0.5) * scale + PATCH_PADDING) / net.config.patch_size).astype(int)
     inside = ((place >= 0) & (place < (columns, rows))).all(axis=1)
     if not inside.any():
         return np.arange(rows * columns)
