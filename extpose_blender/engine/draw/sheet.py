@@ -70,14 +70,30 @@ def heat_over(image_rgb: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def captioned(image_rgb: np.ndarray, lines: Sequence[str]) -> np.ndarray:
-    """The picture with lines of ASCII text above it, as wide as the picture."""
+    """The picture with lines of ASCII text above it, broken to the picture's width."""
+    lines = [part for line in lines for part in _broken(line, image_rgb.shape[1])]
     strip = np.full((_LINE_PX * len(lines) + 4, image_rgb.shape[1], 3), _PAPER, np.uint8)
     for number, line in enumerate(lines):
-        (wide, _), _ = cv2.getTextSize(line, _FONT, _LETTERS, 1)
-        size = _LETTERS * min(1.0, (image_rgb.shape[1] - 2) / max(wide, 1))
+        size = _LETTERS * min(1.0, (image_rgb.shape[1] - 2) / max(_width_of(line), 1))
         at = (0, _LINE_PX * (number + 1) - 6)
         cv2.putText(strip, line, at, _FONT, size, _INK, 1, cv2.LINE_AA)
     return np.concatenate([strip, image_rgb])
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """A line in parts that fit, broken between words; a word that is too long stays whole."""
+    parts = [""]
+    for word in line.split():
+        longer = f"{parts[-1]} {word}".lstrip()
+        if parts[-1] and _width_of(longer) > width - 2:
+            parts.append(word)
+        else:
+            parts[-1] = longer
+    return parts
+
+
+def _width_of(line: str) -> int:
+    return int(cv2.getTextSize(line, _FONT, _LETTERS, 1)[0][0])
 
 
 def arrange(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
