@@ -2,9 +2,9 @@
 
 The network's shape numbers belong to the body it learned with, SMPL as a rule. Where another body
 is posed and the file of the network's own one is there, that body's bones are measured, and the
-posed body takes the shape whose bones are as long. The limbs of two bodies also point a few degrees
-apart at rest (SMPL's upper arms droop, for one); so that they point the same way when posed, each
-limb joint is turned by that difference.
+posed body takes the shape whose bones are as long. The limbs of two bodies may also point a few
+degrees apart at rest; so that they point the same way when posed, each limb joint is turned by that
+difference.
 """
 
 from __future__ import annotations
