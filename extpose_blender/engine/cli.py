@@ -12,22 +12,32 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..protocol.catalog import KINDS, load_catalog
 from ..protocol.command_line import Parser, add_option_flags, options_from
-from ..protocol.errors import Cancelled, ExtPoseError, InputError, SomeItemsFailed
+from ..protocol.errors import Cancelled, ExtPoseError, InputError, SomeItemsFailed, UsageError
 from ..protocol.job import Job
 from ..protocol.messages import Done, Failed
-from ..protocol.options import CaptureOptions, InspectOptions, RunOptions
+from ..protocol.options import (
+    CaptureOptions,
+    InspectOptions,
+    ModelBenchOptions,
+    RunOptions,
+    flag_of,
+)
 from ..protocol.version import extpose_version
 from . import weights
 from .console import Console
 from .report import Listener
 from .worker import as_known, as_message, exit_code_of, run_job
 from .worker_process import run_job_in_worker
+
+if TYPE_CHECKING:
+    from .bench import BenchResult
+    from .bench_model import ModelBenchResult
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,7 +156,12 @@ def build_parser() -> Parser:
     bench.add_argument(
         "--runs", type=int, default=3, metavar="N", help="Runs of each measurement. Default: 3."
     )
-    _add_model_bench_flags(bench)
+    bench.add_argument(
+        "--model",
+        metavar="vit-b|vit-l|vit-h|NAME|FILE",
+        help="Measure a network alone: a size (random weights), added weights or a file.",
+    )
+    add_option_flags(bench, ModelBenchOptions)
     _add_output_flags(bench)
     return parser
 
@@ -277,31 +292,38 @@ def doctor_verb(values: argparse.Namespace) -> int:
 
 
 def bench_verb(values: argparse.Namespace) -> int:
-    """Measure the stages, or a network."""
-    given = {name: getattr(values, name) for name in MODEL_BENCH_FLAGS if hasattr(values, name)}
-    result: BenchResult | ModelBenchResult
-    if values.model is None:
-        if given:
-            flags = ", ".join(f"`--{name}`" for name in given)
-            raise UsageError(f"{flags} needs `--model`", "Name a network, such as `vit-h`")
-        from .bench import run_bench
-
-        result = run_bench(values.video, values.runs, Console(json_lines=False))
-    else:
-        if values.video is not None:
-            raise UsageError(
-                f"`--model` takes no clip, but `{values.video}` was given",
-                "A network's speed does not depend on what it sees: leave the clip out",
-            )
-        from .bench_model import ModelBenchOptions, run_model_bench
-
-        options = ModelBenchOptions(values.model, runs=values.runs, **given)
-        result = run_model_bench(options, lambda line: print(line, file=sys.stderr, flush=True))
+    """Measure the stages, or a network alone."""
+    result = _bench_stages(values) if values.model is None else _bench_model(values)
     if values.json:
         _print_json({"ok": True, **result.to_dict()})
     else:
         print(result.as_text())
     return 0
+
+
+def _bench_stages(values: argparse.Namespace) -> BenchResult:
+    from .bench import run_bench
+
+    given = [flag_of(f.name) for f in fields(ModelBenchOptions) if hasattr(values, f.name)]
+    if given:
+        raise UsageError(f"`{given[0]}` needs `--model`", "Name a network, such as `vit-h`")
+    return run_bench(values.video, values.runs, Console(json_lines=False))
+
+
+def _bench_model(values: argparse.Namespace) -> ModelBenchResult:
+    from .bench_model import run_model_bench
+
+    if values.video is not None:
+        raise UsageError(
+            f"`--model` takes no clip, but `{values.video}` was given",
+            "A network's speed does not depend on what it sees: leave the clip out",
+        )
+    options: ModelBenchOptions = options_from(values, ModelBenchOptions)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return run_model_bench(values.model, options, values.runs, say)
 
 
 def _capture_one(
@@ -342,40 +364,6 @@ def _add_verb(
     if function is not None:
         parser.set_defaults(verb_function=function)
     return parser
-
-
-def _add_model_bench_flags(bench: Parser) -> None:
-    """Flags of `bench --model`; those left out are absent from the result."""
-    bench.add_argument(
-        "--model",
-        metavar="vit-b|vit-l|vit-h|NAME|FILE",
-        help="Measure a network alone: a size (random weights), added weights or a file.",
-    )
-    settings: dict[str, dict[str, Any]] = {
-        "frames": {
-            "type": _numbers, "metavar": "N,N", "help": "Frames per window. Default: 1,16.",
-        },
-        "batch": {
-            "type": _numbers, "metavar": "N,N", "help": "Windows at once. Default: 1,2,4.",
-        },
-        "device": {"choices": ("auto", "cpu", "cuda"), "help": "Default: auto."},
-        "precision": {"choices": ("auto", "fp32", "bf16", "fp16"), "help": "Default: auto."},
-        "compile": {"action": "store_true", "help": "Let torch compile the network."},
-        "longest": {
-            "type": float, "metavar": "S", "help": "Leave out what would take longer. Default: 60.",
-        },
-    }  # fmt: skip
-    assert tuple(settings) == MODEL_BENCH_FLAGS
-    for name, setting in settings.items():
-        bench.add_argument(f"--{name}", default=argparse.SUPPRESS, **setting)
-
-
-def _numbers(words: str) -> tuple[int, ...]:
-    """Whole numbers with commas between them."""
-    try:
-        return tuple(int(word) for word in words.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"`{words}` is not a list such as 1,16") from None
 
 
 def _add_output_flags(parser: Parser) -> None:

@@ -19,6 +19,9 @@ EXPORT_FORMATS = ("npz", "bvh", "fbx", "glb", "usd", "blend")
 BLENDER_FORMATS = ("fbx", "glb", "usd", "blend")
 """Those of them that only Blender can write."""
 
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+"""What a network can be asked to compute with."""
+
 _FOR_PICTURES = ("streams", "window", "precision", "compile")
 """Choices for a lifter that sees pictures."""
 
@@ -88,7 +91,7 @@ class CaptureOptions:
     precision: str = option(
         "auto",
         "Numbers that the network computes with; `auto` is what the device is fast at.",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=PRECISIONS,
     )
     compile: bool = option(
         False, "Compile the network first: it takes a minute and pays on long clips."
@@ -234,9 +237,51 @@ class InspectOptions:
         load_catalog().check("detector", self.detector)
 
 
+@dataclass(frozen=True)
+class ModelBenchOptions:
+    """The choices of a measurement of the network alone."""
+
+    frames: str = option("1,16", "Frames per window, one or more.", metavar="N,N")
+    batch: str = option("1,2,4", "Windows at once, one or more.", metavar="N,N")
+    device: str = option("auto", "Where the network runs.", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "auto",
+        "Numbers that the network computes with; `auto` is what the device is fast at.",
+        choices=PRECISIONS,
+    )
+    compile: bool = option(False, "Compile the network first.")
+    longest: float = option(
+        60.0, "Seconds: a shape whose runs would take longer is left out.", above=0, metavar="S"
+    )
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            _check(f.name, getattr(self, f.name), dict(f.metadata), str(f.type))
+        _numbers("--frames", self.frames)
+        _numbers("--batch", self.batch)
+
+    @property
+    def frame_counts(self) -> tuple[int, ...]:
+        """`frames` as numbers."""
+        return _numbers("--frames", self.frames)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """`batch` as numbers."""
+        return _numbers("--batch", self.batch)
+
+
 def flag_of(name: str) -> str:
     """The command-line flag of a field."""
     return "--" + name.replace("_", "-")
+
+
+def _numbers(flag: str, words: str) -> tuple[int, ...]:
+    """Whole numbers from 1 with commas between them."""
+    parts = [word.strip() for word in words.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"`{flag}` must be numbers from 1, such as `1,16`, not `{words}`")
+    return tuple(int(part) for part in parts)
 
 
 def _check_person(word: str) -> None:

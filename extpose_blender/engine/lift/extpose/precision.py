@@ -15,10 +15,8 @@ import torch
 from torch import nn
 
 from ....protocol.errors import UsageError
+from ....protocol.options import PRECISIONS
 from .network import ExtPose
-
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-"""Words for the command line."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What the words mean, `auto` apart."""
@@ -35,7 +33,7 @@ def choose_dtype(wanted: str, device: str) -> torch.dtype:
     on a CPU bf16 with AMX or AVX512-BF16, else fp32.
 
     Args:
-        wanted: One of `PRECISIONS`.
+        wanted: One of the option's words.
         device: Torch's word for the device.
 
     Raises:

@@ -93,7 +93,7 @@ class Predictor:
     Args:
         net: The network, in eval mode. It is taken over: its weights move to the device and the precision.
         device: Torch's word for the device, such as `cpu` or `cuda`.
-        precision: A word of `precision.PRECISIONS`.
+        precision: `auto`, `fp32`, `bf16` or `fp16`, as `precision.choose_dtype` takes them.
         compiled: Let torch compile the blocks: a minute at the first window, for long clips.
         most_windows: Upper bound of windows that go at once, whatever memory allows.
 
@@ -276,12 +276,12 @@ def _reporting_the_compiler() -> Iterator[None]:
     except BackendCompilerFailed as error:
         raise MissingPackage(
             f"torch cannot compile the network here: {error.inner_exception}",
-            "Install a C++ compiler, or work without compiling",
+            "Install a C++ compiler, or leave `--compile` out",
         ) from error
 
 
 def _no_room(what: str, device: torch.device) -> WorkError:
     return WorkError(
         f"{what} not fit into the memory of `{device}`",
-        "Use `--frames 1`, one stream, smaller weights, or another `--device`",
+        "Use `--window 1`, one stream, smaller weights, or another `--device`",
     )

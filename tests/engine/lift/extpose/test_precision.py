@@ -7,13 +7,13 @@ import torch
 
 from extpose_blender.engine.lift.extpose.network import ExtPose, ExtPoseConfig
 from extpose_blender.engine.lift.extpose.precision import (
-    PRECISIONS,
     cast_products,
     choose_dtype,
     computing,
     word_of,
 )
 from extpose_blender.protocol.errors import UsageError
+from extpose_blender.protocol.options import PRECISIONS
 
 CONFIG = ExtPoseConfig(
     image_size=(64, 48), embed_dim=64, depth=3, num_heads=4, decoder_dim=32, decoder_depth=2

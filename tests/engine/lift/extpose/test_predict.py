@@ -177,7 +177,7 @@ def test_a_single_window_that_does_not_fit_is_told_with_a_way_out() -> None:
     full_above(predictor, 0, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(WorkError, match="One window of 3 frames does not fit") as caught:
         predictor([window(1)])
-    assert "--frames 1" in caught.value.hint
+    assert "--window 1" in caught.value.hint
 
 
 def test_other_errors_are_not_taken_for_full_memory() -> None:
