@@ -15,8 +15,6 @@ from .body.files import read_body_file
 from .body.load import load_body
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .lift.extpose.checkpoint import Checkpoint
 
 
@@ -55,7 +53,7 @@ def add_model(file: Path, name: str | None = None) -> Added:
     return _add_weights(file, name) if is_checkpoint(file) else Added(_add_body(file, name))
 
 
-def body_arrays(buffers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+def body_arrays(buffers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays of a body file from the buffers of smplx's layer, which checkpoints carry.
 
     Args:
@@ -69,20 +67,19 @@ def body_arrays(buffers: dict[str, Tensor]) -> dict[str, np.ndarray]:
 
     Source: smplx:smplx/body_models.py, which turns one into the other.
     """
-    held = {key: tensor.numpy() for key, tensor in buffers.items()}
-    vertices = len(held["v_template"])
-    parents = held["parents"].astype(np.int64)
+    vertices = len(buffers["v_template"])
+    parents = buffers["parents"].astype(np.int64)
     arrays = {
-        "v_template": held["v_template"],
-        "shapedirs": held["shapedirs"],
-        "posedirs": held["posedirs"].T.reshape(vertices, 3, -1),
-        "J_regressor": held["J_regressor"],
+        "v_template": buffers["v_template"],
+        "shapedirs": buffers["shapedirs"],
+        "posedirs": buffers["posedirs"].T.reshape(vertices, 3, -1),
+        "J_regressor": buffers["J_regressor"],
         "kintree_table": np.stack([parents, np.arange(len(parents))]),
-        "weights": held["lbs_weights"],
-        "f": held["faces_tensor"],
+        "weights": buffers["lbs_weights"],
+        "f": buffers["faces_tensor"],
     }
-    if "hand_mean" in held:
-        arrays["hands_mean"] = held["hand_mean"]
+    if "hand_mean" in buffers:
+        arrays["hands_mean"] = buffers["hand_mean"]
     return arrays
 
 
@@ -132,8 +129,8 @@ def _add_body_of(checkpoint: Checkpoint) -> tuple[weights.UserModel | None, tupl
     if any((m.kind, m.name) == ("body", kind) for m in weights.added_models()):
         return None, (f"It carries a body; the `{kind}` that was added before stays",)
     try:
-        arrays = body_arrays(checkpoint.body)
+        arrays = body_arrays({key: tensor.numpy() for key, tensor in checkpoint.body.items()})
         body = _keep_body(kind, kind, arrays, checkpoint.path)
-    except (KeyError, ValueError, BadBodyFile) as reason:
+    except (KeyError, ValueError, TypeError, BadBodyFile) as reason:
         return None, (f"The body that it carries was left out: {reason}",)
     return body, (f"It carries a body, kept as `{kind}`. Licence: {body.licence}",)
