@@ -50,6 +50,9 @@ _BAND_PX = 48
 _SHORTEST_PX = 0.5
 """Bones shorter than this have no direction; the circles at their ends cover them."""
 
+_OPAQUE = 1.0 - 0.5 / 255
+"""What covers more than this covers all: the difference is less than half a level."""
+
 _STRIP_ONTO_WINDOW = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 
 _NECK = palettes.OPENPOSE_18_NAMES.index("neck")
@@ -190,7 +193,7 @@ def _fit_to_draw(points: np.ndarray, offset_xy: tuple[float, float]) -> np.ndarr
     """Points in the picture's coordinates, scores at most 1; all zeros where one cannot be drawn."""
     moved = np.array(points, np.float64)
     moved[..., :2] -= offset_xy
-    np.clip(moved[..., 2], 0.0, 1.0, out=moved[..., 2])
+    np.minimum(moved[..., 2], 1.0, out=moved[..., 2])
     usable = (np.abs(moved) < _REACH).all(axis=-1)  # Not true of NaN either.
     moved[~usable] = 0.0
     return moved
@@ -300,10 +303,11 @@ def _paint_bone(
 
 
 def _lay_strip(window: np.ndarray, strip: np.ndarray, place: np.ndarray, alpha: float) -> None:
-    over = window.copy()
+    over = window if alpha > _OPAQUE else window.copy()
     size = window.shape[1], window.shape[0]
     cv2.warpAffine(strip, place, size, over, _STRIP_ONTO_WINDOW, cv2.BORDER_TRANSPARENT)
-    cv2.addWeighted(over, alpha, window, 1.0 - alpha, 0.0, window)
+    if over is not window:
+        cv2.addWeighted(over, alpha, window, 1.0 - alpha, 0.0, window)
 
 
 def _bands(width: int, height: int, place: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
@@ -338,6 +342,7 @@ def _paint_circle(
     """Lay a filled circle over the picture."""
     x0, y0, x1, y1 = window
     below = canvas[y0:y1, x0:x1]
-    over = below.copy()
+    over = below if alpha > _OPAQUE else below.copy()
     cv2.circle(over, center, radius, color, -1, cv2.LINE_AA, _SHIFT)
-    cv2.addWeighted(over, alpha, below, 1.0 - alpha, 0.0, below)
+    if over is not below:
+        cv2.addWeighted(over, alpha, below, 1.0 - alpha, 0.0, below)
