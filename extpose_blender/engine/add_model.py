@@ -78,9 +78,8 @@ def body_arrays(buffers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "weights": buffers["lbs_weights"],
         "f": buffers["faces_tensor"],
     }
-    if "hand_mean" in buffers:
-        arrays["hands_mean"] = buffers["hand_mean"]
-    return arrays
+    renamed = {"hand_mean": "hands_mean", "joint_regressor_extra": "joint_regressor_extra"}
+    return arrays | {new: buffers[old] for old, new in renamed.items() if old in buffers}
 
 
 def _add_body(file: Path, name: str | None) -> weights.UserModel:

@@ -32,6 +32,7 @@ _NEEDED = ("v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table"
 _OPTIONAL = (
     "hands_componentsl", "hands_componentsr", "hands_meanl", "hands_meanr", "hands_components",
     "hands_mean", "lmk_faces_idx", "lmk_bary_coords", "vertex_names", "vertex_ids",
+    "joint_regressor_extra",
 )  # fmt: skip
 _KIND_OF_JOINTS = {len(skeleton): kind for kind, skeleton in MODEL_SKELETONS.items()}
 _DAMAGE = (

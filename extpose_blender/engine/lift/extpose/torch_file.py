@@ -37,6 +37,8 @@ _LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")
 """Of a zip record: signature, flags, method, lengths of name and extra field."""
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files begin that torch wrote before release 1.6."""
+_BAD_ZIP = (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError)
+"""What the zip reader raises on damaged archives."""
 _HINT = "Give a checkpoint as published, .ckpt, .pth or .safetensors; download it again where it is"
 _HINT += " incomplete"
 
@@ -53,9 +55,20 @@ def is_torch_file(path: Path) -> bool:
     """Whether a file looks as if `torch.save` wrote it, whole or not, in any of its formats."""
     with open(path, "rb") as stream:
         first = stream.read(512)
-    if first.startswith(_LOCAL):
-        return _first_name(first).endswith("/data.pkl")
-    return first.startswith(_LEGACY) or _is_tar(first)
+        if first.startswith(_LEGACY) or _is_tar(first):
+            return True
+        if not first.startswith(_LOCAL):
+            return False
+        return _first_name(first).endswith("/data.pkl") or _lists_pickle(stream)
+
+
+def _lists_pickle(stream: IO[bytes]) -> bool:
+    """Whether an archive, packed again by somebody, holds the pickle further behind."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except _BAD_ZIP:
+        return False
 
 
 class TorchFile:
@@ -150,7 +163,7 @@ def _records(path: Path, stream: IO[bytes]) -> dict[str, _Record]:
     try:
         with zipfile.ZipFile(stream) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError) as reason:
+    except _BAD_ZIP as reason:
         lost = _first_lost(stream)
         raise _wrong(path, lost or f"is no checkpoint, or damaged: {reason}") from reason
     if len(infos) > MOST_RECORDS:

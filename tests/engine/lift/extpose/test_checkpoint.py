@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_sizes_are_read_off_the_shapes(tmp_path: Path) -> None:
         net = ExtPose(plain_config(**changes))
         path = save_lightning(tmp_path / f"{number}.ckpt", net.state_dict())
         assert read_checkpoint(path).config == net.config
+
+
+def test_an_archive_in_another_order_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(TINY) as source, zipfile.ZipFile(path, "w") as target:
+        for name in reversed(source.namelist()):
+            target.writestr(name, source.read(name))
+    assert is_checkpoint(path)
+    tensors = read_checkpoint(TINY).tensors
+    for key, value in read_checkpoint(path).tensors.items():
+        assert torch.equal(value, tensors[key]), key
 
 
 def test_half_precision_files_are_read(tmp_path: Path) -> None:

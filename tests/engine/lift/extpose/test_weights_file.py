@@ -175,12 +175,15 @@ def test_the_body_in_a_checkpoint_is_kept(body: str, home: Path, tmp_path: Path)
             np.testing.assert_array_equal(array, arrays[name])
     state = dict(plain_network(body=body).state_dict())
     state |= {f"{body}.{key}": value for key, value in buffers.items()}
+    extra = torch.rand(19, len(arrays["v_template"]))
+    state[f"{body}.joint_regressor_extra"] = extra
     added = add_model(save_lightning(tmp_path / "a.ckpt", state))
     assert added.body is not None
     assert (added.body.kind, added.body.name) == ("body", body)
     assert f"kept as `{body}`" in added.notes[-1]
     kept = read_body_file(home / added.body.file, body)
     np.testing.assert_array_equal(kept.arrays["posedirs"], arrays["posedirs"])
+    np.testing.assert_array_equal(kept.arrays["joint_regressor_extra"], extra)
     again = add_model(tmp_path / "a.ckpt", "other")
     assert again.body is None
     assert "stays" in again.notes[-1]
