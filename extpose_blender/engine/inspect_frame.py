@@ -230,11 +230,12 @@ def _find_people(
 
 
 def _kept_detections(video: Path, out: Path, options: InspectOptions) -> Path | None:
-    """Where a finished capture in the folder of `out` keeps the clip's detections."""
+    """Where a finished capture beside `out`, or round it, keeps the clip's detections."""
     capture = CaptureOptions(detector=options.detector)
     key = detection_key(clip_identity(video), capture)
-    ends = out.parent.glob(f"{escape(video.stem)}*/{WORK_FOLDER}/detect-{key}/end.json")
-    return next((end.parent for end in ends), None)
+    end = f"{escape(video.stem)}*/{WORK_FOLDER}/detect-{key}/end.json"
+    folders = out.parent, out.resolve().parent.parent
+    return next((found.parent for folder in folders for found in folder.glob(end)), None)
 
 
 def _choose(here: Sequence[Track], tracks: Sequence[Track], options: InspectOptions) -> list[Track]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from extpose_blender.engine import inspect_frame as inspecting
 from extpose_blender.engine.inspect_frame import inspect_frame
 from extpose_blender.engine.pipeline import capture
 from extpose_blender.engine.report import Listener
-from extpose_blender.protocol.errors import BadModelFile, BadVideo, MissingModel, UsageError
+from extpose_blender.engine.track.build import build_tracks
+from extpose_blender.protocol.errors import (
+    BadModelFile,
+    BadVideo,
+    MissingModel,
+    NoPerson,
+    UsageError,
+)
+from extpose_blender.protocol.flow import Track
 from extpose_blender.protocol.job import Job
 from extpose_blender.protocol.messages import Message, People
 from extpose_blender.protocol.options import CaptureOptions, InspectOptions
@@ -49,6 +58,7 @@ def test_numbers_are_those_of_a_capture(video: Path, tmp_path: Path) -> None:
     for result in (
         inspect_frame(video, tmp_path / "a.png", options(person="all")),
         inspect_frame(video, tmp_path / "out" / "b.png", options(person="all")),
+        inspect_frame(video, tmp_path / "out" / "walk" / "c.png", options(person="all")),
     ):
         assert result.numbers_of_clip
         for person, here in zip(people.people, result.people, strict=True):
@@ -122,6 +132,22 @@ def test_what_cannot_be_shown_is_refused_and_nothing_is_written(
     with pytest.raises(UsageError, match=r"\.png"):
         inspect_frame(video, tmp_path / "a.jpg", options())
     assert not out.exists()
+
+
+def test_somebody_who_is_elsewhere_in_the_clip_is_not_shown(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave_frame_3(*arguments: Any) -> list[Track]:
+        tracks = build_tracks(*arguments)
+        seen, entries = tracks[0].seen.copy(), tracks[0].entries.copy()
+        seen[3], entries[3] = False, -1
+        return [replace(tracks[0], seen=seen, entries=entries), *tracks[1:]]
+
+    monkeypatch.setattr(inspecting, "build_tracks", leave_frame_3)
+    with pytest.raises(NoPerson, match="Person 0 is not in frame 3"):
+        inspect_frame(video, tmp_path / "a.png", options(person="0"))
+    result = inspect_frame(video, tmp_path / "a.png", options())
+    assert [person.number for person in result.people if person.seen] == [1]
 
 
 def test_a_frame_without_people_is_shown(
