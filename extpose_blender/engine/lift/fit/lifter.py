@@ -28,7 +28,7 @@ from .limits import angle_limits
 from .prior import PRIOR, load_pose_prior
 from .rotation import rotmat_to_rotvec
 from .sides import find_swaps, swap_sides
-from .solve import Problem, Weights, solve_window
+from .solve import Anchor, Problem, Weights, solve_window
 from .start import Start, believed_rows, choose_rows, read_start
 from .trust import joint_confidence, mean_error, spread_confidence
 from .windows import cut_windows, join_poses
@@ -105,7 +105,7 @@ class FitLifter:
             on_window: Given each finished window: its rows and the part of the result.
             start: Another lifter's result for the same track, in the same picture: the solver tries
                 its rotations too, in rows where it has confidence, and its shape where it is of the
-                same body. See `start.py`.
+                same body, and heeds them where they agree with the keypoints. See `start.py`.
 
         Returns:
             The pose of every row of the track. Rows before the first and after the last sight hold
@@ -149,10 +149,14 @@ class FitLifter:
         own = solve_window(problem, first, _STEPS)
         if start is None:
             return own
-        started = start.pose(problem, first)
-        started = solve_window(problem, started, _STEPS)
-        joined = choose_rows(believed_rows(problem, own, started), started, own)
-        return solve_window(problem, joined, _JOINING_STEPS, slack=1.0)
+        begun, held = start.pose(problem, first)
+        anchored = replace(problem, anchor=Anchor(begun, held.to(begun.q)))
+        started = solve_window(anchored, begun, _STEPS)
+        believed = believed_rows(problem, own, started)
+        anchored = replace(problem, anchor=Anchor(begun, (held & believed).to(begun.q)))
+        return solve_window(
+            anchored, choose_rows(believed, started, own), _JOINING_STEPS, slack=1.0
+        )
 
     def _settle(
         self, track: Track, active: slice, intrinsics: Intrinsics, height_m: float | None,
@@ -179,7 +183,7 @@ class FitLifter:
         free = intrinsics.source == "assumed"
         found = solve_shape(line, problem, first, height_m, free)
         if start is not None and setting.start is not None:
-            begun = setting.start[rows].pose(problem, first)
+            begun, _ = setting.start[rows].pose(problem, first)
             betas = self._betas_of(start, shape)
             other = solve_shape(line, problem, begun, height_m, free, betas)
             found = min(other, found, key=lambda solution: solution.energy)

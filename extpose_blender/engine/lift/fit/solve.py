@@ -6,6 +6,7 @@ Every term is a sum of squares in units of its own usual size:
 - reprojection: keypoints, in shares of the person's height in pixels, robust (Geman-McClure);
 - hints: depth of each point along the line of sight, from the middle of the hips, robust;
 - prior: the mixture of `prior.py`; limits: a wall at the ends of each joint's range;
+- anchor: angles that another lifter found, robust;
 - smoothness: accelerations in real time of every unknown, robust so that fast hits stay sharp;
 - rest: speeds in rows where nothing was seen.
 """
@@ -43,8 +44,22 @@ class Weights:
     """Strength of smoothness, 1 where accelerations are as in recorded motion."""
     smooth_reach: float = 3.0
     """As `keypoint_reach`, for accelerations."""
+    anchor: float = 0.25
+    """Usual error of an angle of a start that is believed, radians."""
+    anchor_reach: float = 2.0
+    """As `keypoint_reach`, for those angles."""
     idle_speed: float = 1.0
     """Usual speed in rows where nothing was seen, rad/s and m/s."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Angles that another lifter measured, as one more observation of T frames."""
+
+    pose: Pose
+    """What it says; its place does not count."""
+    weight: torch.Tensor
+    """(T,) how much each frame of it counts, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Problem:
     hint_scale: float
     """Metres of this body per metre of the hints."""
     weights: Weights = Weights()
+    anchor: Anchor | None = None
+    """What another lifter says, where there is one."""
 
 
 def solve_window(problem: Problem, start: Pose, steps: int, slack: float = 4.0) -> Pose:
@@ -111,11 +128,28 @@ def frame_equations(
     strength = problem.weights.prior
     blocks[:, ROOT_SIZE:, ROOT_SIZE:] += strength * curvature
     right[:, ROOT_SIZE:] -= strength * gradient
+    if problem.anchor is not None:
+        _hold_to_anchor(problem.anchor, problem.weights, pose, slack, blocks, right)
     beyond = _beyond_limits(problem, pose)
     wall = (beyond != 0).to(beyond) / problem.weights.limit**2
     torch.diagonal(blocks, dim1=1, dim2=2)[:, ROOT_SIZE:] += wall
     right[:, ROOT_SIZE:] -= wall * beyond
     return blocks, right
+
+
+def _hold_to_anchor(
+    anchor: Anchor, weights: Weights, pose: Pose, slack: float, blocks: torch.Tensor,
+    right: torch.Tensor,
+) -> None:  # fmt: skip
+    """Pull the root's turn and the angles towards the anchor's; changes `blocks` and `right`."""
+    turn = rotmat_to_rotvec(pose.root @ anchor.pose.root.transpose(-1, -2))
+    place = torch.zeros_like(turn)
+    error = torch.cat([turn, place, pose.q - anchor.pose.q], -1) / weights.anchor
+    pull = robust(error.square(), weights.anchor_reach * slack).square()
+    pull[:, 3:ROOT_SIZE] = 0.0
+    pull = pull * anchor.weight[:, None] / weights.anchor**2
+    torch.diagonal(blocks, dim1=1, dim2=2).add_(pull)
+    right -= pull * error * weights.anchor
 
 
 def frame_energies(problem: Problem, pose: Pose, posed: Posed) -> torch.Tensor:

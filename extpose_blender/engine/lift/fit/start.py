@@ -1,8 +1,9 @@
 """Begins where another lifter ended, as SPIN's loop does: a network's pose, improved by the fit.
 
-A start is a proposal. The solver runs from it and from its own first pose, and each row keeps the
-start's solution unless what was seen speaks clearly against it. So a good start decides where one
-view leaves two poses open, and a bad one costs time and nothing else.
+A start is a proposal. The solver runs from its own first pose, and from the start with the start's
+angles as one more observation beside the keypoints: a network sees the picture and tells what
+keypoints leave open. Each row keeps that second solution unless what was seen speaks clearly
+against it. So a good start makes the result better, and a bad one costs time and little else.
 
 Source: Kolotouros et al., "Learning to Reconstruct 3D Human Pose and Shape via Model-fitting in the
 Loop" (2019), section 3.3.
@@ -23,9 +24,9 @@ from .initial import place_pelvis
 from .rotation import shortest_turn
 from .solve import Problem, frame_energies
 
-_DOUBT = 2.0
-"""By how much a row's energy from the start may exceed its own: as much as two usual errors of one
-keypoint, or a start that is seven times likelier beforehand."""
+_DOUBT = 10.0
+"""By how much a row's energy may exceed that of the own solution, nats: what it costs to give way to
+a start that is right, and less than it costs to give way to a wrong one."""
 _NEIGHBOURS_S = 0.1
 """Rows this close are judged together."""
 
@@ -50,8 +51,9 @@ class Start:
             self.root[rows], self.pelvis[rows], self.q[rows], self.usable[rows], self.focal_px
         )
 
-    def pose(self, problem: Problem, first: Pose) -> Pose:
-        """The start's pose of the rows it knows, laid over the keypoints, and `first` in others.
+    def pose(self, problem: Problem, first: Pose) -> tuple[Pose, torch.Tensor]:
+        """The start's pose of the rows it knows, laid over the keypoints, and `first` in others; and
+        (T,) bool: which rows are the start's.
 
         Rows whose pose is as far from what was seen as if every keypoint were beyond belief take
         `first` too: the solver ties rows to each other, and one such row would spoil its
@@ -62,7 +64,8 @@ class Start:
         place = place_pelvis(problem.chain, pose, problem.evidence, problem.focal_px)
         pose = Pose(pose.root, place, q)
         hopeless = 0.5 * problem.weights.keypoint_reach**2 * problem.evidence.weight.sum(-1)
-        return choose_rows(self.usable & (_excess(problem, pose, first) < hopeless), pose, first)
+        held = self.usable & (_excess(problem, pose, first) < hopeless)
+        return choose_rows(held, pose, first), held
 
     def _turned_to(self, focal_px: float) -> torch.Tensor:
         """The root as a camera of another focal length must have it to show the same view."""
