@@ -215,10 +215,13 @@ def inspect_verb(values: argparse.Namespace) -> int:
 def list_verb(values: argparse.Namespace) -> int:
     """Print what can be chosen."""
     added = {(model.kind, model.name): model for model in weights.added_models()}
+    has_weights = any(kind == "weights" for kind, _ in added)
     rows = []
     for entry in (entry for kind in KINDS for entry in load_catalog().of_kind(kind)):
         own = added.pop((entry.kind, entry.name), None)
         state = "ships with ExtPose" if entry.shipped else "added" if own else "not added"
+        if entry.takes_weights:
+            state = "runs added weights" if has_weights else "needs weights"
         rows.append({**asdict(entry), "state": state})
     rows += [{**asdict(model), "label": model.name, "state": "added"} for model in added.values()]
     if values.json:

@@ -11,21 +11,12 @@ import cv2
 import numpy as np
 import torch
 
-from ...draw.skeleton_image import body_points, draw_skeleton_images
+from ...draw.skeleton_image import draw_skeleton_images
 from .attention_map import cross_modal_attention
 from .config import PATCH_PADDING
-from .crop import (
-    NETWORK_COLUMNS,
-    CropBox,
-    box_of_keypoints,
-    crop_picture,
-    keypoints_in_crop,
-    normalize,
-)
+from .crop import CropBox, normalize
 from .network import ExtPose
-
-_SURE_SCORE = 0.3
-"""Points below it are not drawn, and do not ask."""
+from .person_crop import LEAST_SCORE, crop_person
 
 
 @dataclass(frozen=True)
@@ -70,13 +61,12 @@ def see_person(
     Returns:
         The two pictures, or `None` when too few points are sure.
     """
-    box = box_of_keypoints(keypoints, _SURE_SCORE)
-    if box is None:
+    crop = crop_person(image_rgb, keypoints, skeleton_name)
+    if crop is None or crop.picture is None:
         return None
-    points = keypoints_in_crop(body_points(keypoints, skeleton_name), box)
-    points[:, 0] -= NETWORK_COLUMNS.start
-    (skeleton,) = draw_skeleton_images(points[None])
-    return SeenPerson(box, crop_picture(image_rgb, box), skeleton, points)
+    (skeleton,) = draw_skeleton_images(crop.points[None])
+    box = CropBox(crop.center_xy_px, crop.side_px)
+    return SeenPerson(box, crop.picture, skeleton, crop.points)
 
 
 def look_across(net: ExtPose, seen: SeenPerson, block: int = -1) -> CrossAttention:
@@ -117,7 +107,7 @@ def _tokens_at_joints(net: ExtPose, seen: SeenPerson) -> np.ndarray:
     """Numbers of the tokens whose patches hold a joint that is sure."""
     rows, columns = net.config.grid_hw
     scale = net.config.image_size[0] / seen.picture_rgb.shape[0]
-    sure = seen.points[seen.points[:, 2] >= _SURE_SCORE, :2]
+    sure = seen.points[seen.points[:, 2] >= LEAST_SCORE, :2]
     place = np.floor(((sure + 0.5) * scale + PATCH_PADDING) / net.config.patch_size).astype(int)
     inside = ((place >= 0) & (place < (columns, rows))).all(axis=1)
     if not inside.any():

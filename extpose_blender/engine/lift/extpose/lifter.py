@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,25 +17,18 @@ import numpy as np
 
 from ....protocol.errors import BadShape, Cancelled, UsageError
 from ....protocol.flow import Intrinsics, LiftedTrack, LiftedWindow, Track
-from ...draw.skeleton_image import body_points, draw_skeleton_images
+from ...draw.skeleton_image import draw_skeleton_images
 from ..base import Crop, RestBody
 from ..windows import Window
 from .blend import RowPredictions, blend_windows
-from .crop import (
-    ASPECT_WH,
-    NETWORK_COLUMNS,
-    box_of_keypoints,
-    crop_picture,
-    keypoints_in_crop,
-)
+from .crop import ASPECT_WH
+from .person_crop import crop_person
 from .place import MODEL_TYPES, assemble_track
 from .precision import choose_dtype, word_of
 from .predict import Predictor, WindowPictures
 from .weights_file import find_weights, load_network
 
 _STREAMS = ("both", "image", "skeleton")
-_LEAST_SCORE = 0.3
-"""Points below it are neither drawn nor count for a crop's box."""
 
 
 class ExtPoseLifter:
@@ -115,15 +109,10 @@ class ExtPoseLifter:
             keypoints: (K, 3) x, y in source pixels, score.
             skeleton: Name of their skeleton.
         """
-        box = box_of_keypoints(keypoints, _LEAST_SCORE)
-        if box is None:
-            return None
-        points = keypoints_in_crop(body_points(keypoints, skeleton), box).astype(np.float32)
-        points[:, 0] -= NETWORK_COLUMNS.start
-        picture = None
-        if self.wants_pictures and image_rgb is not None:
-            picture = self._fitted(crop_picture(image_rgb, box))
-        return Crop(box.center_xy_px, box.side_px, points, picture)
+        crop = crop_person(image_rgb if self.wants_pictures else None, keypoints, skeleton)
+        if crop is None or crop.picture is None:
+            return crop
+        return replace(crop, picture=self._fitted(crop.picture))
 
     def most_windows(self) -> int:
         """How many windows go through the network at once."""
