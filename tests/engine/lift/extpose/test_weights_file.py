@@ -100,6 +100,18 @@ def test_added_checkpoint_keeps_its_numbers_and_its_purpose(home: Path, tmp_path
     assert not [fault for _, fault in folder.verify_added() if fault]
 
 
+def test_our_own_weights_keep_their_purpose_when_added(home: Path, tmp_path: Path) -> None:
+    net = plain_network(block_layout="alternate")
+    write_weights(tmp_path / "a.safetensors", net, OURS)
+    added = add_model(tmp_path / "a.safetensors")
+    assert (added.model.name, added.model.licence) == ("extpose-smpl", OURS.licence)
+    info = find_weights("extpose-smpl")
+    assert TrainedFor(info.streams, info.frames, info.body_id, info.licence, info.source) == OURS
+    assert info.config == net.config
+    again = add_model(home / added.model.file)  # Onto itself.
+    assert again.model.sha256 == added.model.sha256
+
+
 def test_hash_of_added_weights_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     add_model(TINY, "mine")
 
