@@ -118,7 +118,8 @@ class LiftStage:
             Names under which the results are kept, and the results.
         """
         intrinsics = choose_intrinsics(self._info, self._options.camera_fov)
-        names, results = [f"windows-{self._window_key}"], []
+        names = [f"windows-{self._window_key}"]
+        results: list[LiftedTrack] = []
         rows = sum(len(track) for track in tracks)
         for track in tracks:
             path = self._kept_path(track, intrinsics)

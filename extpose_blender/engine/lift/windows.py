@@ -46,7 +46,10 @@ class WindowCutter:
         self.frames = frames
         self._stride = frames - frames // 4
         self._longest_pause = frames // 2
-        self._begin(0)
+        self._first = 0
+        self._next = 0
+        self._covered = 0
+        self._entries: list[int] = []
 
     def add(self, row: int, entry: int) -> list[Window]:
         """Take the next row in which the person was seen.
@@ -86,7 +89,7 @@ class WindowCutter:
 
     def _begin(self, row: int) -> None:
         self._first = self._next = self._covered = row
-        self._entries: list[int] = []
+        self._entries = []
 
     def _window(self, first: int) -> Window:
         start = first - self._first

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ....protocol.errors import BadShape, Cancelled, UsageError
+from ....protocol.errors import BadShape, Cancelled, NoPerson, UsageError
 from ....protocol.flow import Intrinsics, LiftedTrack, LiftedWindow, Track
 from ...draw.skeleton_image import draw_skeleton_images
 from ..base import Crop, RestBody
@@ -169,7 +169,7 @@ class ExtPoseLifter:
             height_m: The person's height, where it is known.
 
         Raises:
-            BadShape: The network saw the person in no row.
+            NoPerson: The network saw the person in no row.
         """
         count = len(track)
         center = np.zeros((count, 2), np.float32)
@@ -181,6 +181,11 @@ class ExtPoseLifter:
         blended = blend_windows(
             count, ((np.arange(w.rows.start, w.rows.stop), w, w.valid) for w in windows)
         )
+        if not blended.covered.any():
+            raise NoPerson(
+                f"Person {track.person_id} is nowhere seen well enough for a crop",
+                "Try `--lifter fit`, or another `--person`",
+            )
         predictions = RowPredictions(
             blended.rotmat, blended.camera, blended.betas, center, side, blended.covered
         )
