@@ -44,8 +44,9 @@ KINDS = ("hmr2", "hamer", "extpose-smpl", "extpose-mano", "vit-backbone")
 STREAMS = ("image", "skeleton", "both")
 """What a network was trained to be shown."""
 
-FORMAT = "extpose-weights"
-"""Value of `format` in the metadata of our own files."""
+METADATA_KEY = "extpose"
+"""Where the metadata of our own files holds its JSON. One key: several would be written in an order
+that changes, and the hash of the file with it."""
 FORMAT_VERSION = 1
 """Counts up when older readers would misread a file."""
 
@@ -190,25 +191,26 @@ def _described(
     path: Path, body: str, shapes: dict[str, Shape], metadata: Mapping[str, str], heads: HeadCounts
 ) -> tuple[str, ExtPoseConfig, TrainedFor | None, tuple[str, ...]]:
     """Kind, configuration and purpose: from our metadata, else from the shapes."""
-    if metadata.get("format") != FORMAT:
+    if METADATA_KEY not in metadata:
         config, notes = infer_config(shapes, body, heads)
         return _BASE_KIND[body], config, None, tuple(notes)
     try:
-        version = int(metadata["format_version"])
+        about = json.loads(metadata[METADATA_KEY])
+        version = int(about["format_version"])
         if version > FORMAT_VERSION:
             raise BadModelFile(
                 f"`{path}` is of format {version}, this release reads up to {FORMAT_VERSION}",
                 "Install a newer ExtPose",
             )
-        config = ExtPoseConfig.from_dict(json.loads(metadata["config"]))
+        config = ExtPoseConfig.from_dict(about["config"])
         trained = TrainedFor(
-            metadata["streams"], int(metadata["frames"]), metadata["body_id"],
-            metadata["licence"], metadata["source"],
+            str(about["streams"]), int(about["frames"]), str(about["body_id"]),
+            str(about["licence"]), str(about["source"]),
         )  # fmt: skip
-        kind = metadata["kind"]
+        kind = str(about["kind"])
     except UsageError as reason:
         raise WrongKeys(f"its metadata is wrong: {reason.message}") from reason
-    except (KeyError, ValueError, TypeError, RecursionError) as reason:
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as reason:
         raise WrongKeys(f"its metadata is damaged: {reason}") from reason
     if config.body != body or kind not in (_BASE_KIND[body], f"extpose-{body}"):
         raise WrongKeys(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from ....protocol.errors import BadModelFile, MissingModel, UsageError
 from ....protocol.files import sha256_of, written_aside
 from ....protocol.resources import resource_root
 from ...weights import added_models, find_added_model, model_folder
-from .checkpoint import FORMAT, FORMAT_VERSION, Checkpoint, TrainedFor, read_checkpoint
+from .checkpoint import FORMAT_VERSION, METADATA_KEY, Checkpoint, TrainedFor, read_checkpoint
 from .config import ExtPoseConfig
 from .network import ExtPose
 from .safetensors_file import write_safetensors
@@ -200,18 +200,13 @@ def write_weights_to(
     if config is None:
         raise TypeError("tensors alone do not say their `config`")
     tensors = {key: _narrow(tensor.detach()) for key, tensor in network.items()}
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+    about = {
+        "format_version": FORMAT_VERSION,
         "kind": kind or f"extpose-{config.body}",
-        "config": json.dumps(config.to_dict()),
-        "streams": trained.streams,
-        "frames": str(trained.frames),
-        "body_id": trained.body_id,
-        "licence": trained.licence,
-        "source": trained.source,
+        "config": config.to_dict(),
+        **asdict(trained),
     }
-    write_safetensors(path, tensors, metadata)
+    write_safetensors(path, tensors, {METADATA_KEY: json.dumps(about)})
 
 
 def _narrow(tensor: Tensor) -> Tensor:
