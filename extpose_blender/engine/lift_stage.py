@@ -73,15 +73,16 @@ class LiftStage:
         self._total = 0
 
     @property
-    def model_hashes(self) -> dict[str, str]:
-        """Hash of each file that the result depends on, by name."""
+    def models(self) -> dict[str, Any]:
+        """What the result depends on, for `report.json`: the lifter, its files' hashes, its choices."""
         if self._sees_pictures:
             hashes: dict[str, str] = dict(self._lifter.model_hashes)
         else:
             hashes = _hashes(self._lifter.model_files())
         if self._refines:
             hashes |= _hashes(load_class("lifter", _REFINER).model_files())
-        return hashes
+        chosen = {name: value for name, value in self._identity.items() if name != "weights"}
+        return {"name": self._options.lifter, "sha256": hashes, **chosen}
 
     @contextlib.contextmanager
     def ahead(self, skeleton: str, watch: Stopwatch) -> Iterator[LiftAhead | None]:

@@ -95,7 +95,7 @@ def capture(job: Job, listener: Listener) -> Done:
         with watch.measure("lift"):
             kept_lifts, lifted = lifting.lift_people(chosen, clip.detections)
         with watch.measure("refine"):
-            models = models_used(options, body, lifting.model_hashes)
+            models = models_used(options, body, lifting.models)
             motions = refine_people(lifted, chosen, clip, body, job, info, identity, models)
         people = [
             PersonResult(track.person_id, motion, body_geometry(body, motion.betas))
@@ -162,9 +162,7 @@ def refine_people(
     return to_world(lifted, tracks, body, clip.frame_index, clip.time_s, turned, world, meta)
 
 
-def models_used(
-    options: CaptureOptions, body: Body, lifter_hashes: dict[str, str]
-) -> dict[str, Any]:
+def models_used(options: CaptureOptions, body: Body, lifter: dict[str, Any]) -> dict[str, Any]:
     """Names of the detector, lifter and body of a capture, with the hashes of the files they read."""
     detector = load_class("detector", options.detector).model_files()
     return {
@@ -173,7 +171,7 @@ def models_used(
             "name": options.detector,
             "sha256": {path.name: sha256_of(path) for path in detector},
         },
-        "lifter": {"name": options.lifter, "sha256": lifter_hashes},
+        "lifter": lifter,
     }
 
 

@@ -116,6 +116,7 @@ def person_report(motion: Motion, person_id: int) -> dict[str, Any]:
         "mean_reprojection_error_px": round(float(distance.mean()), 3) if len(distance) else None,
         "mean_reprojection_error_of_height": round(float(share.mean()), 5) if len(share) else None,
         "foot_contact_share": [round(float(c), 3) for c in motion.foot_contact.mean(axis=0)],
+        "notes": motion.meta["notes"],
     }
 
 

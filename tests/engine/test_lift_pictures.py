@@ -149,6 +149,7 @@ def test_every_input_mode_gives_a_motion(
     lifter = read_json(Path(done.report))["models"]["lifter"]
     assert lifter["name"] == "extpose"
     assert list(lifter["sha256"]) == ["tiny.safetensors"]
+    assert (lifter["streams"], lifter["frames"]) == (streams, window)
 
 
 def test_skeletons_alone_do_not_look_at_the_pictures(

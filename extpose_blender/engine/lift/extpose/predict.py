@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,8 +123,10 @@ class Predictor:
             raise _no_room("The network's weights do", self.device) from error
         self._compiling = _reporting_the_compiler if compiled else contextlib.nullcontext
         if compiled:
+            block: Any
             for block in self.net.backbone.blocks:
-                block.compile()
+                # `forward` alone, so that hooks, such as one that stops the work, run as they are.
+                block.forward = torch.compile(block.forward)
         self.one_by_one = self.device.type == "cpu"
         """Windows go singly: a matrix product's last bits depend on its number of rows."""
         self._most_windows = most_windows

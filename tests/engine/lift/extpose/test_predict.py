@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from extpose_blender.engine.lift.extpose.backbone import Block
 from extpose_blender.engine.lift.extpose.crop import normalize
 from extpose_blender.engine.lift.extpose.network import ExtPose, ExtPoseConfig
 from extpose_blender.engine.lift.extpose.predict import (
@@ -213,14 +213,17 @@ def test_compiled_blocks_say_the_same_and_share_programs(
         return graph.forward
 
     torch.compiler.reset()
-    monkeypatch.setattr(
-        Block, "compile", lambda block: torch.nn.Module.compile(block, backend=keep)
-    )
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=keep))
     net = tiny_net(depth=11, block_layout=layout)
     exact = Predictor(net, "cpu")([window(1)])[0]
+    calls = []
+    for block in net.backbone.blocks:
+        block.register_forward_pre_hook(lambda block, inputs: calls.append(block))
     predictor = Predictor(net, "cpu", compiled=True)
     assert_equal(predictor([window(1)])[0], exact, tolerance=2e-5)
+    predictor([window(2)])
     assert len(compiled) == programs
+    assert calls == 2 * list(net.backbone.blocks), "hooks see every block of every pass"
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -229,9 +232,7 @@ def test_a_machine_that_cannot_compile_is_told_what_to_do(monkeypatch: pytest.Mo
         raise ValueError("no C++ compiler")
 
     torch.compiler.reset()
-    monkeypatch.setattr(
-        Block, "compile", lambda block: torch.nn.Module.compile(block, backend=refuse)
-    )
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=refuse))
     with pytest.raises(MissingPackage, match=r"cannot compile the network here: .*no C\+\+"):
         Predictor(tiny_net(), "cpu", compiled=True)([window(1)])
 
