@@ -18,6 +18,14 @@ from .backbone import MLP_RATIO
 from .network import ExtPose, ExtPoseConfig
 from .precision import cast_products, computing
 
+FULL = (
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+)
+"""What torch and CUDA's libraries say when memory has run out, beside raising OutOfMemoryError."""
+
 PROCESS = Path("/proc/self")
 """Where Linux tells about this process."""
 
@@ -105,13 +113,10 @@ def free_memory(device: str | torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: CUDA's, or that of the CPU's allocator."""
+    """Whether an error says that memory ran out: of CUDA, of a library on it, or of the CPU's allocator."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    words = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in words or "not enough memory" in words
-    )
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL)
 
 
 def peak_memory(device: str | torch.device) -> int | None:

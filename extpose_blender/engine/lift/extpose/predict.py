@@ -246,7 +246,9 @@ class Predictor:
         """Arrays of one shape as one tensor with a new first axis."""
         kind = torch.from_numpy(arrays[0][:0]).dtype
         shape = (len(arrays), *arrays[0].shape)
-        stacked = torch.zeros(shape, dtype=kind, pin_memory=self._on_cuda)
+        stacked = torch.empty(
+            shape, dtype=kind, pin_memory=self._on_cuda
+        )  # Filled by the next line.
         np.stack(arrays, out=stacked.numpy())
         return stacked.to(self.device, non_blocking=True)
 
