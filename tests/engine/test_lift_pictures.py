@@ -8,14 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from extpose_blender.engine.kept_windows import KeptWindows
 from extpose_blender.engine.lift.base import Crop
+from extpose_blender.engine.lift.extpose.checkpoint import TrainedFor
+from extpose_blender.engine.lift.extpose.weights_file import write_weights
 from extpose_blender.engine.lift.windows import Window
 from extpose_blender.engine.network_thread import WAITING_WINDOWS, NetworkThread
 from extpose_blender.engine.pipeline import capture
 from extpose_blender.engine.report import Listener
-from extpose_blender.protocol.errors import Cancelled, MissingModel, UsageError, WorkError
+from extpose_blender.protocol.errors import (
+    BadModelFile,
+    Cancelled,
+    MissingModel,
+    UsageError,
+    WorkError,
+)
 from extpose_blender.protocol.files import read_json, read_npz
 from extpose_blender.protocol.flow import LiftedWindow
 from extpose_blender.protocol.job import Job
@@ -24,7 +33,7 @@ from extpose_blender.protocol.motion import Motion, read_motion
 from extpose_blender.protocol.options import CaptureOptions
 
 from .conftest import write_clip
-from .tiny_network import write_tiny_weights
+from .tiny_network import tiny_network, write_tiny_weights
 
 ROWS = 45
 
@@ -213,6 +222,16 @@ def test_missing_weights_say_how_to_get_some(
         run(video, tmp_path / "out", wanted)
     assert "extpose models add" in error.value.hint
     assert not (tmp_path / "out" / "walk").exists()
+
+
+def test_weights_that_place_nobody_are_refused(video: Path, tmp_path: Path) -> None:
+    net = tiny_network()
+    with torch.no_grad():
+        net.head.init_cam.copy_(torch.tensor([[-9.0, 0.0, 0.0]]))
+    path = tmp_path / "far.safetensors"
+    write_weights(path, net, TrainedFor("image", 1, "open", "GPL-3.0-or-later", "a seed"))
+    with pytest.raises(BadModelFile, match="far"):
+        run(video, tmp_path / "out", options(path, end=3))
 
 
 class SlowLifter:

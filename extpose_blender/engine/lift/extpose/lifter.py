@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ....protocol.errors import BadShape, Cancelled, NoPerson, UsageError
+from ....protocol.errors import BadModelFile, BadShape, Cancelled, NoPerson, UsageError
 from ....protocol.flow import Intrinsics, LiftedTrack, LiftedWindow, Track
 from ...draw.skeleton_image import draw_skeleton_images
 from ..base import Crop, RestBody
@@ -23,7 +23,7 @@ from ..windows import Window
 from .blend import RowPredictions, blend_windows
 from .crop import ASPECT_WH
 from .person_crop import crop_person
-from .place import MODEL_TYPES, assemble_track
+from .place import LEAST_SCALE, MODEL_TYPES, assemble_track
 from .precision import choose_dtype, word_of
 from .predict import Predictor, WindowPictures
 from .weights_file import find_weights, load_network
@@ -170,6 +170,7 @@ class ExtPoseLifter:
 
         Raises:
             NoPerson: The network saw the person in no row.
+            BadModelFile: What it says places the person nowhere.
         """
         count = len(track)
         center = np.zeros((count, 2), np.float32)
@@ -185,6 +186,12 @@ class ExtPoseLifter:
             raise NoPerson(
                 f"Person {track.person_id} is nowhere seen well enough for a crop",
                 "Try `--lifter fit`, or another `--person`",
+            )
+        if (blended.camera[blended.covered, 0] < LEAST_SCALE).all():
+            raise BadModelFile(
+                f"The weights `{self.info.name}` see person {track.person_id} too far away to be "
+                "placed in every row: they are untrained, or for other pictures",
+                "Choose others with `--weights`",
             )
         predictions = RowPredictions(
             blended.rotmat, blended.camera, blended.betas, center, side, blended.covered

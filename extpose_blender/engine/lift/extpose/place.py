@@ -40,7 +40,7 @@ _HELD = SMPL_24.indices(*LIMB_JOINTS, "pelvis", "neck", "head")
 """Joints that are laid over the network's own; the others lie elsewhere in every body."""
 _OUTSIDE = 0.1
 """How much a joint counts that the network drew where it could not see."""
-_LEAST_SCALE = 0.02
+LEAST_SCALE = 0.02
 """Scales below this put a person farther away than a crop can show: the row is not usable."""
 _NEAREST, _FARTHEST = 0.4, 2.5
 """Depths that are believed, as shares of the closed form's."""
@@ -82,7 +82,7 @@ def assemble_track(
         raise BadShape(f"`extpose` poses {', '.join(MODEL_TYPES)}, not `{body.model_type}`")
     if len(track) != len(predictions):
         raise BadShape(f"the track has {len(track)} rows, the predictions {len(predictions)}")
-    usable = predictions.seen & (predictions.camera[:, 0] >= _LEAST_SCALE)
+    usable = predictions.seen & (predictions.camera[:, 0] >= LEAST_SCALE)
     usable &= predictions.side_px > 0
     rows = np.flatnonzero(usable)
     if not len(rows):
