@@ -246,9 +246,8 @@ class Predictor:
         """Arrays of one shape as one tensor with a new first axis."""
         kind = torch.from_numpy(arrays[0][:0]).dtype
         shape = (len(arrays), *arrays[0].shape)
-        stacked = torch.empty(
-            shape, dtype=kind, pin_memory=self._on_cuda
-        )  # Filled by the next line.
+        # Filled by the line below; pinned memory is what CUDA copies from without waiting.
+        stacked = torch.empty(shape, dtype=kind, pin_memory=self._on_cuda)
         np.stack(arrays, out=stacked.numpy())
         return stacked.to(self.device, non_blocking=True)
 
