@@ -62,7 +62,7 @@ def draw_skeletons(points: Tensor, size_hw: tuple[int, int] = (256, 192)) -> Ten
 
 def _paint_bones(canvas: Tensor, xy: Tensor, score: Tensor) -> None:
     """Lay the bones over black pictures (N, H·W, 3), one after the other."""
-    device, (width, height) = canvas.device, SHOWN_WH
+    device, width = canvas.device, SHOWN_WH[0]
     limbs = torch.tensor(palettes.OPENPOSE_18_LIMBS, device=device)
     strips = _strips().to(device)
     start, end = xy[:, limbs[:, 0]].movedim(1, 0), xy[:, limbs[:, 1]].movedim(1, 0)  # (17, N, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from extpose_blender.engine.lift.extpose import crop
 from extpose_blender.engine.lift.extpose.person_crop import LEAST_SCORE, crop_person
 from models.data import boxes
@@ -19,7 +20,7 @@ def _keypoints(count: int) -> np.ndarray:
 def test_same_numbers_as_the_capture_has() -> None:
     assert boxes.CROP_SIZE == crop.CROP_SIZE
     assert boxes.SHOWN_WH == crop.ASPECT_WH
-    assert boxes.FIRST_COLUMN == crop.NETWORK_COLUMNS.start
+    assert crop.NETWORK_COLUMNS.start == boxes.FIRST_COLUMN
     assert boxes.MIN_SCORE == LEAST_SCORE
 
 

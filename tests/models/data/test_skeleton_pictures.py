@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from extpose_blender.engine.draw.skeleton_image import draw_skeleton_images
 from extpose_blender.protocol.errors import BadShape
 from models.data.circle_stamps import FILE, make_stamps
