@@ -1,4 +1,4 @@
-"""`python -m models.evaluate`: makes the evaluation set and scores captures. See README.md."""
+"""`python -m models.evaluate`: makes the evaluation set, scores captures, prints the paper's tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+from extpose_blender.protocol.errors import ExtPoseError
+
 from .estimates import capture_clip, mediapipe_world, ours
 from .rendered_set import LISTS, make_set, read_list, shortened
 from .score import HEADER, Score, as_record, overall, score_pair, table_row
+from .table_command import add_table_command, run_table
 from .truth import TruthClip, rendered_clips, shared_clips
 
 
@@ -19,6 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "render":
         plans = shortened(read_list(options.list), options.frames)
         make_set(plans, options.motion, options.out)
+        return 0
+    if options.command == "table":
+        try:
+            run_table(options)
+        except ExtPoseError as error:
+            sys.stderr.write(error.as_line() + "\n")
+            return error.exit_code
         return 0
     if not options.rendered and not options.clips:
         sys.exit("python -m models.evaluate score: give --rendered, --clips or both")
@@ -55,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "capture", nargs="*", help="flags for `extpose capture`, after --: -- --lifter fit"
     )
+    add_table_command(commands)
     return parser
 
 
