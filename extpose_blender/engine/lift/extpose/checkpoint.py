@@ -36,7 +36,7 @@ from .recognise import (
     infer_config,
 )
 from .safetensors_file import is_safetensors, read_safetensors
-from .torch_file import TorchFile, is_torch_file
+from .torch_file import is_torch_file, read_torch_file
 
 KINDS = ("hmr2", "hamer", "extpose-smpl", "extpose-mano", "vit-backbone")
 """What a file can be."""
@@ -141,8 +141,8 @@ def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, str], HeadCounts]:
             f"`{path}` is neither a torch checkpoint nor a .safetensors file",
             "Give a checkpoint of HMR2.0, HaMeR or ExtPose as published",
         )
-    file = TorchFile(path)
-    return file.state_dict(), {}, HeadCounts(decoder=_decoder_heads(file.content))
+    tensors, content = read_torch_file(path)
+    return tensors, {}, HeadCounts(decoder=_decoder_heads(content))
 
 
 def _decoder_heads(content: Any) -> int | None:

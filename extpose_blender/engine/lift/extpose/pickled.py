@@ -1,44 +1,39 @@
-"""Reads the pickle inside a checkpoint, and runs nothing that is in it.
+"""Lets torch load a checkpoint, and nothing that is in it run.
 
 Lightning pickles the options of a training run beside the weights: OmegaConf, yacs, callbacks,
-optimisers. Every name that such a pickle may hold becomes an inert stand-in, which only keeps what
-it is handed; torch, numpy and OmegaConf are never called by it. A name outside the allow-list is
-refused. Tensors are references into the archive until `torch_file` maps them.
+optimisers. The names in a pickle are held against one list before torch sees it; then torch makes
+the tensors with its `weights_only` reader, and whatever it does not know itself becomes an inert
+stand-in, never the class of that name.
 
-Sources: torch:torch/_utils.py (`_rebuild_tensor_v2`, `_rebuild_parameter`) and
-torch/serialization.py (`persistent_id`) for what a tensor is; omegaconf:omegaconf/basecontainer.py
-(`_content`) and omegaconf/nodes.py (`_val`) for what a configuration is.
+Sources: torch:torch/_weights_only_unpickler.py for what that reader does with classes it is given;
+omegaconf:omegaconf/basecontainer.py (`_content`) and omegaconf/nodes.py (`_val`) for what a
+configuration is.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import pickletools
-import struct
-from dataclasses import dataclass
-from typing import Any
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from textwrap import shorten
+from typing import IO, Any
 
-_STORAGE_DTYPES = {
-    "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "DoubleStorage": "float64", "LongStorage": "int64", "IntStorage": "int32",
-    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}  # fmt: skip
-"""Storage classes that a checkpoint may name, with the type of their numbers."""
+import torch
 
 _INERT_MODULES = (
     "omegaconf", "yacs", "easydict", "pytorch_lightning", "lightning", "lightning_fabric",
 )  # fmt: skip
 """Packages all of whose classes become stand-ins: what options and callbacks are made of."""
 
-_INERT_NAMES = {
-    f"{module}.{name}"
+_ALLOWED_NAMES = {
+    f"{module} {name}"
     for modules, names in (
         (
             "builtins __builtin__",
-            "dict list tuple set frozenset int long float complex str unicode bytes bytearray bool "
-            "object slice",
+            "dict list tuple set frozenset int long float complex str unicode bytes bool object "
+            "slice",
         ),
         ("copyreg copy_reg", "_reconstructor"),
         ("_codecs", "encode"),
@@ -50,9 +45,13 @@ _INERT_NAMES = {
         ("numpy", "dtype ndarray float16 float32 float64 int32 int64 bool_ bool"),
         ("numpy.core.multiarray numpy._core.multiarray", "scalar _reconstruct"),
         ("numpy.core.numeric numpy._core.numeric", "_frombuffer"),
-        ("torch", " ".join(_STORAGE_DTYPES)),
+        (
+            "torch",
+            "FloatStorage HalfStorage BFloat16Storage DoubleStorage LongStorage IntStorage "
+            "ShortStorage CharStorage ByteStorage BoolStorage",
+        ),
         ("torch", "Size Tensor device float16 bfloat16 float32 float64 uint8 int32 int64 bool"),
-        ("torch.nn.parameter", "Parameter Buffer"),
+        ("torch.nn.parameter", "Parameter"),
         (
             "torch._utils",
             "_rebuild_tensor _rebuild_tensor_v2 _rebuild_parameter _rebuild_parameter_with_state",
@@ -62,13 +61,11 @@ _INERT_NAMES = {
     for module in modules.split()
     for name in names.split()
 }
-"""Names of other packages that options, counters and tensors need."""
+"""Names of other packages that options, counters and tensors need. Of those that torch's reader
+knows itself, the ones that copy tensors or take memory by number are left out."""
 
-_DAMAGE = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    ImportError, MemoryError, OverflowError, RecursionError, struct.error,
-)  # fmt: skip
-"""What the unpickler raises on damaged input."""
+_LOADING = threading.Lock()
+"""Torch's list of allowed classes belongs to the process, and so do the filters of warnings."""
 
 
 class RefusedPickle(Exception):
@@ -76,128 +73,91 @@ class RefusedPickle(Exception):
 
 
 class Inert:
-    """Stands for an object or a call: it keeps arguments, items and state, and does nothing."""
+    """Stands for an object or a call: it keeps a state, and does nothing."""
 
-    name = ""
-    """What the pickle called it, with its module."""
+    state: Any = None
+    """What the object would have been made of."""
 
-    def __new__(cls, *arguments: Any, **_: Any) -> Inert:
-        """Keep the arguments; a pickle may make an object without initialising it."""
-        made = super().__new__(cls)
-        made.arguments = arguments
-        made.items = {}
-        made.state = None
-        return made
-
-    arguments: tuple[Any, ...]
-    items: dict[Any, Any]
-    state: Any
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.items[key] = value
+    def __new__(cls, *_: Any, **__: Any) -> Inert:
+        """Take any arguments."""
+        return super().__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def append(self, _: Any) -> None:
-        """Take an item of a list of another class; nothing here needs it."""
+
+class _InertMapping:
+    """Stands for a class derived from `dict`: torch puts items into its own kinds only."""
+
+    def __new__(cls, *_: Any) -> Any:
+        return OrderedDict()
 
 
-@dataclass(frozen=True)
-class StorageRef:
-    """A block of numbers in the archive."""
+class _InertList:
+    """Stands for a sequence that is filled after it was made."""
 
-    key: str
-    """Name of its record below `data/`."""
-    dtype: str
-    """Name of a torch type, such as `float32`."""
-    count: int
-    """How many numbers."""
+    def __new__(cls, *_: Any) -> Any:
+        return []
 
 
-@dataclass(frozen=True)
-class TensorRef:
-    """A tensor as a view of a storage."""
-
-    storage: StorageRef
-    """Where its numbers are."""
-    offset: int
-    """First number."""
-    shape: tuple[int, ...]
-    """Its shape."""
-    stride: tuple[int, ...]
-    """Steps in the storage, in numbers, one for each axis."""
+_FILLED = {
+    "CfgNode": _InertMapping, "EasyDict": _InertMapping, "AttributeDict": _InertMapping,
+    "defaultdict": _InertMapping, "deque": _InertList,
+}  # fmt: skip
+"""Stand-ins of classes that take items, by their names."""
 
 
-class _Reader(pickle.Unpickler):
-    """Answers every name with a stand-in, and every storage with a reference."""
-
-    def __init__(self, stream: io.BytesIO) -> None:
-        super().__init__(stream, encoding="latin1")
-        self._classes: dict[str, type[Inert]] = {}
-
-    def find_class(self, module: str, name: str) -> type[Inert]:
-        """The stand-in of an allowed name."""
-        full = f"{module}.{name}"
-        known = full in _INERT_NAMES or module.partition(".")[0] in _INERT_MODULES
-        if not known or "." in name:
-            raise RefusedPickle(f"it names `{full}`, which no checkpoint needs")
-        if full not in self._classes:
-            self._classes[full] = type("Inert", (Inert,), {"name": full})
-        return self._classes[full]
-
-    def persistent_load(self, pid: Any) -> StorageRef:
-        """A reference to a block of numbers."""
-        if not (isinstance(pid, tuple) and len(pid) == 5 and pid[0] == "storage"):
-            raise RefusedPickle("it refers to something that is no storage")
-        _, kind, key, _, count = pid
-        name = kind.name if isinstance(kind, type) and issubclass(kind, Inert) else ""
-        dtype = _STORAGE_DTYPES.get(name.removeprefix("torch."))
-        if dtype is None or not isinstance(key, str) or not _is_count(count):
-            raise RefusedPickle(f"it holds numbers of an unknown kind `{name}`")
-        return StorageRef(key, dtype, count)
-
-
-def read_pickle(content: bytes) -> Any:
-    """Read the pickle of a checkpoint. Tensors stay `Inert`: `tensor_of` says where they are.
+def check_pickle(content: bytes) -> None:
+    """Refuse a pickle that holds what no checkpoint needs. Nothing is loaded.
 
     Args:
         content: The pickle; what follows its end is left alone.
 
-    Returns:
-        Plain values and containers, and `Inert` for everything else.
-
     Raises:
-        RefusedPickle: It names what no checkpoint needs, or is damaged. Nothing was run.
+        RefusedPickle: It names something that is not on the list, or is damaged.
     """
     try:
-        _check_operations(content)
-        return _Reader(io.BytesIO(content)).load()
-    except _DAMAGE as reason:
-        raise RefusedPickle(f"it is damaged: {reason or type(reason).__name__}") from reason
+        for operation, argument, _ in pickletools.genops(content):
+            if operation.name == "GLOBAL" and not _is_allowed(str(argument)):
+                name = str(argument).replace(" ", ".")
+                raise RefusedPickle(f"it names `{name}`, which no checkpoint needs")
+            if operation.name == "PROTO" and argument != 2:
+                raise RefusedPickle(
+                    f"its pickle is of protocol {argument}, which no checkpoint needs"
+                )
+    except (ValueError, OverflowError, MemoryError, DeprecationWarning) as reason:
+        raise _damage(reason) from reason
 
 
-def tensor_of(value: Any) -> TensorRef | None:
-    """The tensor that a stand-in is, or nothing where it is no plain tensor."""
-    if not isinstance(value, Inert):
-        return None
-    kind, arguments = value.name.rpartition(".")[2], value.arguments
-    if value.name == "torch._tensor._rebuild_from_type_v2":
-        return _typed_tensor(arguments)
-    if not value.name.startswith("torch._utils."):
-        return None
-    if kind in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-        return tensor_of(arguments[0]) if arguments else None
-    if kind in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-        return _plain_tensor(arguments)
-    return None
+def load_inert(file: str | IO[bytes], **options: Any) -> Any:
+    """Load an archive of torch's whose pickle was checked, with stand-ins for all that is not torch.
+
+    Args:
+        file: Its path, or a stream.
+        options: Those of `torch.load`, such as `mmap`.
+
+    Raises:
+        RefusedPickle: Torch cannot load it.
+        OSError: It cannot be read.
+    """
+    try:
+        with _LOADING, warnings.catch_warnings(action="ignore"):
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+            if not isinstance(file, str):
+                file.seek(0)
+            with torch.serialization.safe_globals([_stand_in(name) for name in names]):
+                return torch.load(file, weights_only=True, **options)
+    except OSError:
+        raise
+    except Exception as reason:  # From a damaged file torch raises whatever comes up.
+        raise _damage(reason) from reason
 
 
 def look_up(value: Any, *path: str) -> Any:
     """A value inside nested options: plain dictionaries, OmegaConf's and yacs's.
 
     Args:
-        value: What `read_pickle` returned, or a part of it.
+        value: What `load_inert` returned, or a part of it.
         path: The names that lead to it.
 
     Returns:
@@ -206,56 +166,32 @@ def look_up(value: Any, *path: str) -> Any:
     for name in path:
         value = named_values(value).get(name)
     if isinstance(value, Inert) and isinstance(value.state, dict):
-        return value.state.get("_val", value)
+        return dict.get(value.state, "_val", value)
     return value
 
 
 def named_values(value: Any) -> dict[Any, Any]:
     """The items of a dictionary, whatever its class was; empty where it is none."""
-    if isinstance(value, Inert):
-        content = value.state.get("_content") if isinstance(value.state, dict) else None
-        return content if isinstance(content, dict) else value.items
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, Inert) and isinstance(value.state, dict):
+        value = dict.get(value.state, "_content")
+    # By `dict` itself: a pickle may give an OrderedDict an attribute `items`.
+    return dict(dict.items(value)) if isinstance(value, dict) else {}
 
 
-def _typed_tensor(arguments: tuple[Any, ...]) -> TensorRef | None:
-    """A tensor with attributes: the function that makes it, its class, arguments, attributes."""
-    if len(arguments) < 3 or not isinstance(arguments[0], type):
-        return None
-    if not issubclass(arguments[0], Inert) or not isinstance(arguments[2], tuple):
-        return None
-    inner = arguments[0](*arguments[2])
-    return tensor_of(inner) if inner.name.startswith("torch._utils.") else None
+def _is_allowed(name: str) -> bool:
+    """Whether a name is on the list: module and class as a pickle has them, a blank between."""
+    module, _, attribute = name.partition(" ")
+    if name in _ALLOWED_NAMES:
+        return True
+    return module.partition(".")[0] in _INERT_MODULES and "." not in attribute
 
 
-def _plain_tensor(arguments: tuple[Any, ...]) -> TensorRef | None:
-    if len(arguments) < 4:
-        return None
-    storage, offset = arguments[:2]
-    shape, stride = _sizes(arguments[2]), _sizes(arguments[3])
-    if shape is None or stride is None or len(shape) != len(stride):
-        return None
-    if not isinstance(storage, StorageRef) or not _is_count(offset):
-        return None
-    return TensorRef(storage, offset, shape, stride)
+def _stand_in(name: str) -> tuple[Callable[..., Any], str]:
+    return _FILLED.get(name.rpartition(".")[2], Inert), name
 
 
-def _sizes(value: Any) -> tuple[int, ...] | None:
-    if isinstance(value, Inert) and value.name == "torch.Size" and value.arguments:
-        value = value.arguments[0]
-    if not isinstance(value, tuple | list) or not all(_is_count(size) for size in value):
-        return None
-    return tuple(value)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 48
-
-
-def _check_operations(content: bytes) -> None:
-    """Refuse operations that take memory out of proportion, or names from outside the pickle."""
-    for operation, argument, _ in pickletools.genops(content):
-        if operation.name.startswith("EXT"):
-            raise RefusedPickle("it names classes by number, which no checkpoint does")
-        if "PUT" in operation.name and isinstance(argument, int) and argument > len(content):
-            raise RefusedPickle("it is damaged: it numbers more objects than it has")
+def _damage(reason: Exception) -> RefusedPickle:
+    """Say what an error says, in short: torch puts advice before it, and a trace of calls behind."""
+    words = str(reason).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
+    what = words[0] if words else type(reason).__name__
+    return RefusedPickle(f"it is damaged: {shorten(what, 120, placeholder=' …')}")

@@ -1,31 +1,30 @@
-"""Maps the tensors of a file that `torch.save` wrote, without reading them and without torch.load.
+"""Reads files that `torch.save` wrote: guards round torch's own loading, which maps the tensors.
 
     <anything>/data.pkl        what there is: names, shapes, options
     <anything>/data/<key>      numbers, stored as they are, so that they can be mapped
     <anything>/byteorder       `little`, in newer files
 
-The pickle is read by `pickled`, which runs nothing. Pages of the file are private: writing to a
-tensor leaves the file as it is.
+Pages of the file are private: writing to a tensor leaves the file as it is. What torch cannot say,
+which tensor an incomplete file has lost, is looked for here.
 
 Source: torch:caffe2/serialize/inline_container.h for the format.
 """
 
 from __future__ import annotations
 
-import mmap
+import io
+import pickletools
 import struct
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import IO, Any
 
-import torch
 from torch import Tensor
 
 from ....protocol.errors import BadModelFile
-from .pickled import RefusedPickle, TensorRef, named_values, read_pickle, tensor_of
+from .pickled import RefusedPickle, check_pickle, load_inert, named_values
 
 LARGEST_PICKLE = 1 << 25
 """A pickle beyond this many bytes is refused unread; that of HMR2.0 has a hundredth of it."""
@@ -33,22 +32,14 @@ MOST_RECORDS = 100_000
 """An archive of more records is refused; HMR2.0 with its optimiser has 2,000."""
 
 _LOCAL = b"PK\x03\x04"
-_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")
-"""Of a zip record: signature, flags, method, lengths of name and extra field."""
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""Of a zip record: signature, lengths of name and extra field, which follow it."""
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files begin that torch wrote before release 1.6."""
 _BAD_ZIP = (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError)
 """What the zip reader raises on damaged archives."""
 _HINT = "Give a checkpoint as published, .ckpt, .pth or .safetensors; download it again where it is"
 _HINT += " incomplete"
-
-
-@dataclass(frozen=True)
-class _Record:
-    start: int
-    """First byte of its contents in the file."""
-    size: int
-    """How many bytes."""
 
 
 def is_torch_file(path: Path) -> bool:
@@ -59,7 +50,7 @@ def is_torch_file(path: Path) -> bool:
             return True
         if not first.startswith(_LOCAL):
             return False
-        return _first_name(first).endswith("/data.pkl") or _lists_pickle(stream)
+        return _local_header(first)[0] == "data.pkl" or _lists_pickle(stream)
 
 
 def _lists_pickle(stream: IO[bytes]) -> bool:
@@ -71,95 +62,44 @@ def _lists_pickle(stream: IO[bytes]) -> bool:
         return False
 
 
-class TorchFile:
-    """An opened file of torch's.
+def read_torch_file(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Map the tensors of a file.
 
-    Args:
-        path: The file.
+    Returns:
+        Tensors under `state_dict`, or at the top where there is no such name, and all that the
+        file holds: plain values, tensors and stand-ins, for `look_up`.
 
     Raises:
         BadModelFile: It is damaged, incomplete, hostile, or of an older format. Nothing in it is
             run. For an incomplete file the message names the first tensor that is not whole.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with open(path, "rb") as stream:
-            first = stream.read(512)
-            if first.startswith(_LEGACY) or _is_tar(first):
-                raise _wrong(
-                    path,
-                    "is in a format that torch wrote before release 1.6",
-                    "Load and save it with a newer torch, then give that file",
-                )
-            self._records = _records(path, stream)
-            self.content = _content(path, stream, self._records)
-            """What the pickle holds: plain values and stand-ins."""
-            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Map the tensors under `state_dict`, or those at the top where there is no such name.
-
-        Raises:
-            BadModelFile: A tensor does not fit its storage. The message names its key.
-        """
-        return {key: self._tensor(key, ref) for key, ref in _references(self.content)}
-
-    def _tensor(self, key: str, ref: TensorRef) -> Tensor:
-        dtype: torch.dtype = getattr(torch, ref.storage.dtype)
-        record = self._records.get(f"data/{ref.storage.key}")
-        have = record.size if record else 0
-        want = ref.storage.count * dtype.itemsize
-        if record is None or have != want:
-            raise _wrong(
-                self.path, f"is damaged: `{key}` {ref.shape} takes {want} bytes, not {have}"
-            )
-        if not _fits(ref):
-            raise _wrong(
-                self.path,
-                f"is damaged: `{key}` {ref.shape} from number {ref.offset} does not fit its "
-                f"({ref.storage.count},) storage",
-            )
-        if not want:
-            return torch.zeros(ref.shape, dtype=dtype)
-        whole = torch.frombuffer(
-            self._map, dtype=dtype, count=ref.storage.count, offset=record.start
-        )
-        return whole.as_strided(ref.shape, ref.stride, ref.offset)
-
-
-def _fits(ref: TensorRef) -> bool:
-    """Whether a tensor lies within its storage, and is not blown up by repeating numbers."""
-    count = ref.storage.count
-    if not prod(ref.shape):
-        # Such as (0,) in a body without extra joints; torch itself stumbles over larger ones.
-        return len(ref.shape) <= 3 and max(ref.shape) < 1 << 20
-    last = ref.offset + sum((n - 1) * step for n, step in zip(ref.shape, ref.stride, strict=True))
-    return last < count and prod(ref.shape) <= count
-
-
-def _content(path: Path, stream: IO[bytes], records: dict[str, _Record]) -> Any:
-    record = records.get("data.pkl")
-    if record is None:
-        raise _wrong(path, "is no checkpoint: it holds no `data.pkl`")
-    order = records.get("byteorder")
-    if order is not None and _read(stream, order, 16) != b"little":
-        raise _wrong(path, "holds numbers in an order of bytes that this machine does not read")
-    if record.size > LARGEST_PICKLE:
-        raise _wrong(path, f"is no checkpoint: its options take {record.size} bytes")
     try:
-        return read_pickle(_read(stream, record, LARGEST_PICKLE))
+        with open(path, "rb") as stream:
+            sizes = _check_archive(path, stream)
+        content = load_inert(str(path), map_location="cpu", mmap=True)
     except RefusedPickle as reason:
         raise _wrong(path, f"is no checkpoint: {reason}") from reason
+    tensors = _state_dict(content)
+    for key, tensor in tensors.items():
+        _check_tensor(path, key, tensor, sizes)
+    return tensors, content
 
 
-def _read(stream: IO[bytes], record: _Record, most: int) -> bytes:
-    stream.seek(record.start)
-    return stream.read(min(record.size, most))
+def _check_archive(path: Path, stream: IO[bytes]) -> set[int]:
+    """Refuse what torch would misread, run out of memory on, or not explain.
 
-
-def _records(path: Path, stream: IO[bytes]) -> dict[str, _Record]:
-    """Where the contents of each record lie; names without the archive's own folder."""
+    Returns:
+        Sizes of the records that hold numbers.
+    """
+    first = stream.read(512)
+    if first.startswith(_LEGACY) or _is_tar(first):
+        raise _wrong(
+            path,
+            "is in a format that torch wrote before release 1.6",
+            "Load and save it with a newer torch, then give that file",
+        )
+    if path.suffix == ".safetensors":
+        raise _wrong(path, "was written by torch, not by safetensors", "Name it .ckpt")
     try:
         with zipfile.ZipFile(stream) as archive:
             infos = archive.infolist()
@@ -168,52 +108,115 @@ def _records(path: Path, stream: IO[bytes]) -> dict[str, _Record]:
         raise _wrong(path, lost or f"is no checkpoint, or damaged: {reason}") from reason
     if len(infos) > MOST_RECORDS:
         raise _wrong(path, f"is no checkpoint: it holds {len(infos)} records")
-    end = stream.seek(0, 2)
-    records = {}
-    for info in infos:
-        name = info.filename.partition("/")[2]
+    records = {info.filename.partition("/")[2].lower(): info for info in infos}
+    if len(records) < len(infos):
+        raise _wrong(path, "is damaged: two of its records have the same name")
+    for name, info in records.items():
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise _wrong(path, f"is no checkpoint: its record `{name}` is packed")
+        if not name.startswith("data/") and info.file_size > LARGEST_PICKLE:
+            raise _wrong(path, f"is no checkpoint: its `{name}` takes {info.file_size} bytes")
+    if "data.pkl" not in records:
+        raise _wrong(path, "is no checkpoint: it holds no `data.pkl`")
+    if "byteorder" in records and _read(path, stream, records["byteorder"]) != b"little":
+        raise _wrong(path, "holds numbers in an order of bytes that this machine does not read")
+    check_pickle(_read(path, stream, records["data.pkl"]))
+    return {info.file_size for name, info in records.items() if name.startswith("data/")}
+
+
+def _read(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+    """Contents of a record; its checksum is left alone, as torch may have written none."""
+    try:
         stream.seek(info.header_offset)
-        header = stream.read(_LOCAL_HEADER.size)
-        if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL):
-            raise _wrong(path, f"is damaged at its record `{name}`")
-        start = info.header_offset + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack(header)[3:])
-        if start + info.file_size > end:
-            raise _wrong(path, f"is damaged: its record `{name}` reaches beyond the end")
-        records[name] = _Record(start, info.file_size)
-    return records
+        name, length = _local_header(stream.read(512))
+        if not name:
+            raise ValueError("no record begins there")
+        stream.seek(info.header_offset + length)
+        return stream.read(info.file_size)
+    except (ValueError, OSError, OverflowError) as reason:
+        raise _wrong(path, f"is damaged at its record `{info.filename}`") from reason
+
+
+def _state_dict(content: Any) -> dict[str, Tensor]:
+    top = named_values(content)
+    return {
+        key: Tensor.detach(value)
+        for key, value in named_values(top.get("state_dict", top)).items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
+
+
+def _check_tensor(path: Path, key: str, tensor: Tensor, sizes: set[int]) -> None:
+    """Refuse a tensor that leaves its storage, or is blown up by repeating numbers.
+
+    Torch's own check can be led astray by negative steps.
+    """
+    shape, room = tuple(tensor.shape), tensor.untyped_storage().nbytes()
+    if not prod(shape):
+        # Such as (0,) in a body without extra joints; torch itself stumbles over larger ones.
+        fits = len(shape) <= 3 and max(shape) < 1 << 20
+    else:
+        steps = sum((n - 1) * step for n, step in zip(shape, tensor.stride(), strict=True))
+        numbers = max(tensor.storage_offset() + steps + 1, prod(shape))
+        fits = numbers * tensor.itemsize <= room and room in sizes
+    if not fits:
+        raise _wrong(path, f"is damaged: `{key}` {shape} does not fit its storage of {room} bytes")
 
 
 def _first_lost(stream: IO[bytes]) -> str:
     """Say which tensor an incomplete download has lost first; empty where that cannot be told."""
     stream.seek(0)
     first = stream.read(512)
-    if not first.startswith(_LOCAL) or not _first_name(first).endswith("/data.pkl"):
+    name, start = _local_header(first)
+    if name != "data.pkl":
         return ""
-    start = _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(first)[3:])
     stream.seek(start)
     head = stream.read(LARGEST_PICKLE)
     stop = head.find(b"." + b"PK\x07\x08")  # The end of a pickle, then the sizes of its record.
     if stop < 0:
         return "is incomplete: it ends within its list of tensors"
-    try:
-        content = read_pickle(head[: stop + 1])
-    except RefusedPickle as reason:
-        return f"is no checkpoint: {reason}"
-    whole = dict(_whole_records(stream, start + stop + 1, _storages(content)))
-    for key, ref in _references(content):
-        want = ref.storage.count * getattr(torch, ref.storage.dtype).itemsize
-        have = whole.get(ref.storage.key, 0)
+    content = head[: stop + 1]
+    check_pickle(content)
+    tensors = list(_without_numbers(content))
+    sizes = {record: tensor.untyped_storage().nbytes() for _, tensor, record in tensors}
+    there = dict(_whole_records(stream, start + stop + 1, sizes))
+    for key, tensor, record in tensors:
+        want, have = sizes[record], there.get(record, 0)
         if have < want:
-            return f"is incomplete: `{key}` {ref.shape} takes {want} bytes, {have} are there"
+            shape = tuple(tensor.shape)
+            return f"is incomplete: `{key}` {shape} takes {want} bytes, {have} are there"
     return "is incomplete: its index is missing"
+
+
+def _without_numbers(content: bytes) -> Iterator[tuple[str, Tensor, str]]:
+    """Tensors that a pickle lists, without memory: key, tensor, name of its record.
+
+    Torch reads an archive with that pickle, whose records are empty, and notes where each tensor's
+    numbers would begin.
+    """
+    archive = io.BytesIO()
+    texts = {text for kind, text, _ in pickletools.genops(content) if kind.name == "BINUNICODE"}
+    with zipfile.ZipFile(archive, "w") as records:
+        records.writestr("a/data.pkl", content)
+        records.writestr("a/version", b"3\n")
+        for text in texts:
+            if str(text).isdecimal():  # So are all records of numbers named.
+                records.writestr(f"a/data/{text}", b"")
+        places = {
+            info.header_offset + _LOCAL_HEADER.size + len(info.filename): info.filename[2:]
+            for info in records.infolist()
+        }
+    archive.seek(0)
+    for key, tensor in _state_dict(load_inert(archive, map_location="meta")).items():
+        place = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
+        if place in places:
+            yield key, tensor, places[place]
 
 
 def _whole_records(
     stream: IO[bytes], place: int, sizes: dict[str, int]
 ) -> Iterator[tuple[str, int]]:
-    """Walk through the records of an archive without index: key of a storage, bytes there."""
+    """Walk through the records of an archive without index: name of a record, bytes there."""
     end = stream.seek(0, 2)
     while True:
         stream.seek(place)
@@ -221,35 +224,22 @@ def _whole_records(
         if gap < 0:
             return
         stream.seek(place + gap)
-        header = stream.read(512)
-        if len(header) < _LOCAL_HEADER.size:
+        name, length = _local_header(stream.read(512))
+        if not length:
             return
-        key = _first_name(header).partition("/data/")[2]
-        start = place + gap + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(header)[3:])
-        if key in sizes:
-            yield key, max(0, min(sizes[key], end - start))
-        place = start + sizes.get(key, 0)
+        place += gap + length
+        if name in sizes:
+            yield name, max(0, min(sizes[name], end - place))
+            place += sizes[name]
 
 
-def _references(content: Any) -> Iterator[tuple[str, TensorRef]]:
-    top = named_values(content)
-    for key, value in named_values(top.get("state_dict", top)).items():
-        if isinstance(key, str) and (ref := tensor_of(value)) is not None:
-            yield key, ref
-
-
-def _storages(content: Any) -> dict[str, int]:
-    """Bytes of each storage by its key."""
-    storages = [ref.storage for _, ref in _references(content)]
-    return {s.key: s.count * getattr(torch, s.dtype).itemsize for s in storages}
-
-
-def _first_name(header: bytes) -> str:
-    """Name of the zip record that begins here."""
-    if len(header) < _LOCAL_HEADER.size:
-        return ""
-    length = _LOCAL_HEADER.unpack_from(header)[3]
-    return header[_LOCAL_HEADER.size : _LOCAL_HEADER.size + length].decode("utf-8", "replace")
+def _local_header(header: bytes) -> tuple[str, int]:
+    """Name of the zip record that begins here, without its folder, and where its contents begin."""
+    if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL):
+        return "", 0
+    _, name, extra = _LOCAL_HEADER.unpack_from(header)
+    text = header[_LOCAL_HEADER.size :][:name].decode("utf-8", "replace")
+    return text.partition("/")[2], _LOCAL_HEADER.size + name + extra
 
 
 def _is_tar(first: bytes) -> bool:

@@ -89,6 +89,7 @@ def write_sparse(path: Path, table: Path) -> Path:
     pickler.dump({"epoch": 0, "state_dict": tensors})
     with open(path, "wb") as out:
         index = [_record(out, "archive/data.pkl", stream.getvalue())]
+        index.append(_record(out, "archive/version", b"3\n"))
         for tensor in tensors.values():
             index.append(_record(out, f"archive/data/{tensor.key}", None, tensor.size))
         start = out.tell()

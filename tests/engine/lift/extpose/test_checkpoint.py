@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import types
 import zipfile
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -73,6 +77,42 @@ def test_options_of_a_real_omegaconf_object_are_read() -> None:
     assert out.rotmat.shape == (1, 1, 24, 3, 3)
     # The maker draws whole numbers from -8 to 8 over 64.
     assert torch.equal((found.tensors[QKV] * 64).round(), found.tensors[QKV] * 64)
+
+
+def test_options_in_classes_derived_from_dictionaries_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As yacs keeps them: a class of its own with items, and flags as attributes.
+    module = types.ModuleType("yacs.config")
+    node = type("CfgNode", (dict,), {"__module__": "yacs.config"})
+    monkeypatch.setattr(module, "CfgNode", node, raising=False)
+    monkeypatch.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
+    monkeypatch.setitem(sys.modules, "yacs.config", module)
+    cfg = node(TRANSFORMER_DECODER=node(heads=4))
+    vars(cfg)["__immutable__"] = True
+    options = {
+        "cfg": node(MODEL=node(SMPL_HEAD=cfg)),
+        "counts": defaultdict(dict, a={}),
+        "queue": deque([1, 2], 3),
+        "path": Path("a"),
+        "number": np.float64(3),
+        "array": np.arange(3),
+    }
+    net = plain_network(decoder_heads=4, decoder_dim_head=16)
+    path = save_lightning(tmp_path / "a.ckpt", net.state_dict(), hyper_parameters=options)
+    assert read_checkpoint(path).config == net.config
+
+
+def test_parameters_and_buffers_are_read_as_plain_tensors(tmp_path: Path) -> None:
+    net = plain_network()
+    state: dict[str, torch.Tensor] = dict(net.named_parameters())
+    state |= {k: torch.nn.Buffer(v) for k, v in net.state_dict().items() if k not in state}
+    state[LAST_BLOCK].note = "attributes go with the tensor"
+    found = read_checkpoint(save_lightning(tmp_path / "a.ckpt", state))
+    for key, value in net.state_dict().items():
+        assert type(found.tensors[key]) is torch.Tensor
+        assert not found.tensors[key].requires_grad
+        assert torch.equal(found.tensors[key], value), key
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ import struct
 import subprocess
 import tarfile
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +99,78 @@ def test_only_names_of_the_list_are_allowed(name: str, protocol: int, tmp_path: 
 
 
 def test_stand_ins_take_a_state_and_do_nothing(tmp_path: Path) -> None:
-    # Real classes of these names would act on such states: OrderedDict, Parameter, a configuration.
+    # A real configuration would act on such a state; an OrderedDict takes it as attributes.
     content = (
         b"\x80\x02](ccollections\nOrderedDict\n)R}X\x0c\x00\x00\x00__setstate__cbuiltins\nint\nsb"
-        b"comegaconf.dictconfig\nDictConfig\n)\x81X\x01\x00\x00\x00xb"
-        b"ctorch._utils\n_rebuild_parameter\nK\x01K\x02\x86Re."
+        b"comegaconf.dictconfig\nDictConfig\n)\x81X\x01\x00\x00\x00xbe."
     )
     with pytest.raises(BadModelFile, match="neither `smpl_head"):
         read_checkpoint(write_archive(tmp_path / "a.ckpt", {"data.pkl": content}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"ctorch._utils\n_rebuild_parameter\nK\x01K\x02\x86R", b"comegaconf.nodes\nAnyNode\n)RK\x01K\x02s",
+     b"ctorch\nTensor\n)RK\x01b", b"ctorch\nFloatTensor\n)R", b"cbuiltins\nbytearray\nK\x01\x85R",
+     b"ctorch._utils\n_rebuild_device_tensor_from_cpu_tensor\n)R", b"K\x01)R", b"K\x01Q",
+     b"(X\x07\x00\x00\x00storagecomegaconf.nodes\nAnyNode\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ",
+     b"ctorch._tensor\n_rebuild_from_type_v2\n(comegaconf.nodes\nAnyNode\nctorch\nTensor\n)}tR"],
+)  # fmt: skip
+def test_junk_handed_to_what_torch_knows_is_damage(content: bytes, tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.ckpt", {"data.pkl": b"\x80\x02" + content + b"."})
+    with pytest.raises(BadModelFile, match=r"damaged|no checkpoint needs") as caught:
+        read_checkpoint(path)
+    assert "weights_only" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_attributes_of_a_dictionary_are_not_called(tmp_path: Path) -> None:
+    class Named(OrderedDict):
+        """Pickles as an OrderedDict whose methods are covered up."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            covers = dict.fromkeys(("get", "items", "keys", "__iter__", "__getitem__"), 3)
+            return OrderedDict, (), covers, None, iter(OrderedDict.items(self))
+
+    net = plain_network()
+    path = tmp_path / "a.ckpt"
+    torch.save(Named(state_dict=Named(net.state_dict()), hyper_parameters=Named(cfg=1)), path)
+    found = read_checkpoint(path)
+    for key, value in net.state_dict().items():
+        assert torch.equal(found.tensors[key], value), key
+
+
+def test_torch_knows_no_more_classes_afterwards(tmp_path: Path) -> None:
+    before = set(torch.serialization.get_safe_globals())
+    read_checkpoint(TINY)
+    assert set(torch.serialization.get_safe_globals()) == before
+    junk = b"\x80\x02comegaconf.nodes\nAnyNode\nK\x01R."
+    with pytest.raises(BadModelFile):
+        read_checkpoint(write_archive(tmp_path / "a.ckpt", {"data.pkl": junk}))
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_files_may_be_read_at_the_same_time() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(read_checkpoint, [TINY] * 24))
+    assert {checkpoint.config for checkpoint in found} == {found[0].config}
+
+
+def test_archives_that_torch_would_misread_are_refused(tmp_path: Path) -> None:
+    good = {"data.pkl": b"\x80\x02}."}
+    path = tmp_path / "a.ckpt"
+    for records, words in (
+        (good | {"DATA.PKL": b"\x80\x02]."}, "same name"),
+        (good | {"byteorder": b"big"}, "order of bytes"),
+        (good | {"constants.pkl": b""}, "torchscript"),
+        ({"data/0": b""}, "holds no `data.pkl`|neither"),
+        ({"data.pkl": bytes((1 << 25) + 1)}, "takes 33554433 bytes"),
+    ):
+        with pytest.raises(BadModelFile, match=words):
+            read_checkpoint(write_archive(path, records))
+    # By that name, torch.load would hand the file to another reader.
+    with pytest.raises(BadModelFile, match="not by safetensors"):
+        read_checkpoint(write_archive(tmp_path / "a.safetensors", good))
 
 
 def test_older_formats_are_refused_unread(tmp_path: Path) -> None:
@@ -153,7 +219,8 @@ def test_a_pickle_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
     ("offset", "shape", "stride", "count"),
     [(0, (5,), (1,), 4), (1, (4,), (1,), 4), (0, (2, 2), (3, 2), 4), (0, (1 << 40,), (0,), 4),
      (0, (1 << 40, 1 << 40), (0, 0), 4), (0, (0, 1 << 40), (1, 1), 4), (0, (9,), (1,), 9),
-     (0, (4,), (1, 1), 4), (0, (-4,), (1,), 4), (1 << 60, (1,), (1,), 4), (0, (4,), (-1,), 4)],
+     (0, (4,), (1, 1), 4), (0, (-4,), (1,), 4), (1 << 60, (1,), (1,), 4), (0, (4,), (-1,), 4),
+     (0, (2, 4000), (3999, -1), 4)],
 )  # fmt: skip
 def test_a_tensor_must_fit_its_storage(
     offset: int, shape: tuple[int, ...], stride: tuple[int, ...], count: int, tmp_path: Path
@@ -170,7 +237,7 @@ def test_a_tensor_must_fit_its_storage(
     tensor = Call(torch._utils._rebuild_tensor_v2, Storage(), offset, shape, stride, False, {})
     Pickler(stream, 2).dump({"smpl_head.init_cam": tensor})
     path = write_archive(tmp_path / "a", {"data.pkl": stream.getvalue(), "data/0": bytes(16)})
-    with pytest.raises(BadModelFile):
+    with pytest.raises(BadModelFile, match="damaged"):
         read_checkpoint(path)
 
 
@@ -254,6 +321,6 @@ def test_wrong_metadata_is_refused(key: str, value: Any, tmp_path: Path) -> None
 def write_archive(path: Path, records: dict[str, bytes]) -> Path:
     """Write records in the form of torch's archives."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in records.items():
+        for name, content in ({"version": b"3\n"} | records).items():
             archive.writestr(f"archive/{name}", content)
     return path
