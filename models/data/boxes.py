@@ -64,6 +64,16 @@ class CropBoxes:
             self.center_px[..., 1:] + y * scale + 0.5,
         )
 
+    def to_picture(self, xy_px: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """Where projected points (..., K, 2) fall in such a picture; its pixel k reaches to k + 1."""
+        height, width = size_hw
+        scale = CROP_SIZE / self.side_px[..., None, None]
+        moved = (xy_px - 0.5 - self.center_px[..., None, :]) * scale + (CROP_SIZE + 1) / 2
+        x, y = moved.unbind(-1)
+        return torch.stack(
+            [(x - FIRST_COLUMN) * (width / SHOWN_WH[0]), y * (height / SHOWN_WH[1])], -1
+        )
+
 
 def boxes_of_keypoints(keypoints: Tensor) -> CropBoxes:
     """The boxes that a capture cuts for keypoints (..., K, 3): x, y in source pixels, score."""

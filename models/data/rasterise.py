@@ -41,10 +41,8 @@ class Seen(NamedTuple):
 
     def interpolate(self, values: Tensor) -> Tensor:
         """Values of the vertices, (M, V, C) or (V, C) for all meshes, at the pixels: (P, C)."""
-        if values.dim() == 2:
-            rows = self.corners
-        else:
-            rows = self.mesh[:, None] * values.shape[1] + self.corners
+        first = self.mesh * values.shape[1] if values.dim() == 3 else torch.zeros_like(self.mesh)
+        rows = first[:, None] + self.corners
         flat = values.reshape(-1, values.shape[-1])
         mixed = flat[rows[:, 0]] * self.weights[:, :1]
         for corner in (1, 2):
