@@ -234,7 +234,8 @@ def score_tracks(
         for name in ("mpjpe_mm", "pa_mpjpe_mm", "pve_mm"):
             collected.setdefault(name, []).append(getattr(errors, name))
         collected.setdefault("acceleration_m_s2", []).append(errors.counted_acceleration)
-    return {name: float(np.concatenate(parts).mean()) for name, parts in collected.items()}
+    joined = {name: np.concatenate(parts) for name, parts in collected.items()}
+    return {name: float(errors.mean()) for name, errors in joined.items() if len(errors)}
 
 
 def _points_of(track: PersonTrack, points: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -104,7 +104,7 @@ def read_regressor(path: Path, rows: int) -> np.ndarray:
         raise InputError(f"`{path}` cannot be read: {reason.strerror}") from reason
     except (RefusedPickle, ValueError, EOFError) as reason:
         raise InputError(f"`{path}` is no regressor: {reason}") from reason
-    array = np.asarray(found)
+    array = np.array(found)  # A copy: what comes out of a pickle cannot be written to.
     if array.ndim != 2 or len(array) != rows or array.dtype.kind != "f":
         raise InputError(f"`{path}` must hold numbers ({rows}, V), not {array.shape}")
     return array

@@ -243,24 +243,25 @@ def _pictures(bench: _Bench) -> PictureSet:
     return pictures
 
 
-def _drawn(pictures: PictureSet, keypoints: str) -> np.ndarray:
-    """(N, 18, 3) or (N, 21, 3) points to draw."""
+def _drawn(pictures: PictureSet, keypoints: str) -> np.ndarray | None:
+    """(N, 18, 3) or (N, 21, 3) points to draw; `None` where the set knows none."""
     if keypoints == "set":
-        return pictures.drawn_points()
-    points = _detections(Path(keypoints)).get("keypoints")
+        points = pictures.drawn_points()
+        return points if (points[..., 2] > 0).any() else None
+    found = _detections(Path(keypoints)).get("keypoints")
     wanted = (len(pictures), 21 if pictures.is_hands else 18, 3)
-    if points is None or points[: len(pictures)].shape != wanted:
-        actual = "none" if points is None else points.shape
+    if found is None or found[: len(pictures)].shape != wanted:
+        actual = "none" if found is None else found.shape
         raise InputError(f"`keypoints` of `{keypoints}` must be {wanted}, not {actual}")
-    return points[: len(pictures)]
+    return found[: len(pictures)]
 
 
 def _detections(path: Path) -> dict[str, np.ndarray]:
     """Detected points by array name; `skeleton`, where it is there, says which ones they are."""
     arrays = read_npz(path)
-    skeleton = str(arrays.pop("skeleton", "openpose_18"))
+    skeleton = str(arrays.pop("skeleton", "openpose18"))
     points = {name: array.astype(float) for name, array in arrays.items()}
-    if skeleton in ("openpose_18", "hand_21"):
+    if skeleton in ("openpose18", "hand21"):
         return points
     return {name: body_points(array, skeleton) for name, array in points.items()}
 
