@@ -21,6 +21,7 @@ from .hands import draw_hands
 from .mixing import MixConfig, Motions, mix_motion
 from .motion import MotionBank
 from .occlusion import SelfOcclusion
+from .poses import PoseConfig, PoseSource, rest_heights
 from .quaternions import quat_to_rotmat, quat_to_rotvec
 
 
@@ -86,6 +87,10 @@ class ClipConfig:
     """Deviation of shape numbers."""
     shape_limit: float = 3.0
     """Largest shape number."""
+    posed_share: float = 0.2
+    """Share of clips that run through seldom poses; captured motion fills the rest."""
+    poses: PoseConfig = field(default_factory=PoseConfig)
+    """Seldom poses."""
     mix: MixConfig = field(default_factory=MixConfig)
     """Motion."""
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -115,6 +120,7 @@ class ClipSource:
         self._bank = bank.to(self.device)
         # Long captures hold more to see, but not in proportion.
         self._run_weights = self._bank.seconds.sqrt()
+        self._poses = PoseSource(self._bank, self.config.poses)
         self._figure = Figure(load_body("open"), self.device)
         self._errors = ErrorModel.load().to(self.device)
         self._occlusion = SelfOcclusion(self.device)
@@ -126,18 +132,40 @@ class ClipSource:
         fps = rates[draws.choice(self.config.rate_weights, B)]
         times = torch.arange(T, device=self.device) / fps[:, None]
         betas = self._draw_shapes(draws, B)
-        motions = mix_motion(draws, self._bank, self._run_weights, self.config.mix, times)
+        rest = self._figure.rest_joints(betas)
+        motions, pelvis = self._draw_motions(draws, times, rest)
         hands = torch.where(
             motions.fingers.repeat_interleave(15, -1)[:, None, :, None],
             quat_to_rotvec(motions.quat[:, :, TURNED:]),
             draw_hands(draws, times),
         )
-        rest = self._figure.rest_joints(betas)
-        pelvis = motions.pelvis_m * self._figure.leg_share(rest)[:, None, None]
         size = self._figure.sizes(rest)
         cameras = draw_cameras(draws, self.config.camera, pelvis, size / 0.75, times)
         rotmat, placed = self._place(motions, cameras, rest, pelvis)
         return self._finish(draws, times, fps, betas, rest, size, cameras, rotmat, placed, hands)
+
+    def _draw_motions(self, draws: Draws, times: Tensor, rest: Tensor) -> tuple[Motions, Tensor]:
+        """Motions, and paths (B, T, 3) of the pelvis of bodies with rest joints (B, 24, 3)."""
+        motions = mix_motion(draws, self._bank, self._run_weights, self.config.mix, times)
+        pelvis = motions.pelvis_m * self._figure.leg_share(rest)[:, None, None]
+        posed = draws.chance(self.config.posed_share, len(times)).nonzero()[:, 0]
+        if not len(posed):
+            return motions, pelvis
+        seldom, above = self._poses.draw(draws, times[posed])
+        motions.quat[posed] = seldom.quat
+        motions.fingers[posed] = seldom.fingers
+        pelvis[posed] = seldom.pelvis_m
+        pelvis[posed, :, 2] = self._rest_on_ground(seldom, rest[posed]) + above
+        return motions, pelvis
+
+    def _rest_on_ground(self, motions: Motions, rest: Tensor) -> Tensor:
+        """(B, T) heights of the pelvis."""
+        shape = motions.quat.shape[:2]
+        rotmat = quat_to_rotmat(motions.quat[:, :, :TURNED]).flatten(0, 1)
+        every_rest = rest.repeat_interleave(shape[1], 0)
+        still = torch.zeros(len(every_rest), 3, device=self.device)
+        joints = self._figure.place(rotmat, every_rest, still).joints_m
+        return rest_heights(joints).unflatten(0, shape)
 
     def _draw_shapes(self, draws: Draws, count: int) -> Tensor:
         limit = self.config.shape_limit
