@@ -9,6 +9,7 @@ from pathlib import Path
 
 from extpose_blender.protocol.errors import ExtPoseError
 
+from .compare import add_compare_command, run_compare
 from .estimates import capture_clip, mediapipe_world, ours
 from .rendered_set import LISTS, make_set, read_list, shortened
 from .score import HEADER, Score, as_record, overall, score_pair, table_row
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         except ExtPoseError as error:
             sys.stderr.write(error.as_line() + "\n")
             return error.exit_code
+        return 0
+    if options.command == "compare":
+        run_compare(options)
         return 0
     if not options.rendered and not options.clips:
         sys.exit("python -m models.evaluate score: give --rendered, --clips or both")
@@ -66,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "capture", nargs="*", help="flags for `extpose capture`, after --: -- --lifter fit"
     )
     add_table_command(commands)
+    add_compare_command(commands)
     return parser
 
 

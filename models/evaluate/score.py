@@ -81,7 +81,7 @@ def overall(scores: list[Score]) -> Score:
         usable = np.isfinite(values) & (rows > 0)
         return float(np.average(values[usable], weights=rows[usable])) if usable.any() else np.nan
 
-    coverage = float(np.mean([one.coverage for one in scores]))
+    coverage = float(np.mean([one.coverage for one in scores])) if scores else np.nan
     return Score(
         int(rows.sum()), coverage, mean("pa_mpjpe_mm"), mean("mpjpe_mm"), mean("acceleration_m_s2")
     )

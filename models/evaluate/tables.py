@@ -55,18 +55,20 @@ def format_table(table: Table, ours: Sequence[Row] = ()) -> str:
         mark = f" [{notes.index(row.source) + 1}]" if row.source else ""
         cells = [_number(key, row.values.get(key)) for key in table.columns]
         lines.append([row.method + mark, *cells])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    drawn = [_line(line, widths) for line in lines]
-    drawn.insert(
-        1,
-        "|"
-        + "|".join("-" * (w + 1) + ("-" if i == 0 else ":") for i, w in enumerate(widths))
-        + "|",
-    )
+    drawn = markdown(lines)
     foot = [f"[{i}] {note}" for i, note in enumerate(notes, 1)]
     if any(_UNKNOWN in line for line in lines[1:]):
         foot.append(f"{_UNKNOWN} no source at hand, or not counted")
     return "\n".join([f"{table.title}", "", *drawn, "", *foot]).rstrip() + "\n"
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table: the first is its head, the first column is text, others numbers."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    first, *others = widths
+    rule = f"|{'-' * (first + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in others)
+    head, *body = (_line(line, widths) for line in lines)
+    return [head, rule, *body]
 
 
 def _table(entry: Mapping[str, object], sources: Mapping[str, str]) -> Table:
