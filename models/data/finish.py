@@ -25,11 +25,13 @@ class Finishes:
     blur_px: Tensor
     """(B,) blur of everything, likewise."""
     brightness: Tensor
-    """(B,) mean that the exposure aims at, of 1."""
+    """(B,) middle of the light after exposure, linear, of 1."""
     balance: Tensor
     """(B, 3) factors of the channels."""
     gamma: Tensor
     """(B,) exponent after exposure: 1 is sRGB's own look."""
+    contrast: Tensor
+    """(B,) factor on what lies above and below the middle."""
     saturation: Tensor
     """(B,) 0 for grey, 1 as it is."""
     noise: Tensor
@@ -49,9 +51,10 @@ def draw_finishes(draws: Draws, count: int) -> Finishes:
     return Finishes(
         defocus_px=draws.chance(0.6, count) * draws.uniform(count, high=2.5) + 0.4,
         blur_px=draws.chance(0.4, count) * draws.uniform(count, high=1.6) + 0.25,
-        brightness=draws.uniform(count, low=0.16, high=0.5),
+        brightness=draws.log_uniform(count, low=0.06, high=0.3),
         balance=(1 + draws.normal(count, 3) * 0.06).clamp(0.75, 1.3),
-        gamma=draws.uniform(count, low=0.8, high=1.25),
+        gamma=draws.uniform(count, low=0.85, high=1.2),
+        contrast=draws.uniform(count, low=0.95, high=1.35),
         saturation=torch.where(
             draws.chance(0.04, count), 0.0, draws.uniform(count, low=0.6, high=1.3)
         ),
@@ -74,14 +77,13 @@ def expose(linear: Tensor, finishes: Finishes, inside: Tensor) -> Tensor:
     # The mean of the logarithm: a lamp or the sky does not make everything else black.
     held = torch.where(inside, (grey + 0.01).log(), 0.0).sum((1, 2, 3))
     mean = (held / inside.sum((1, 2, 3)).clamp(min=1)).exp()
-    aim = finishes.brightness**2.0
-    bright = linear * (aim / mean)[:, None, None, None] * finishes.balance[:, :, None, None]
+    bright = linear * (finishes.brightness / mean)[:, None, None, None]
+    bright = bright * finishes.balance[:, :, None, None]
     grey = (bright * luma).sum(1, keepdim=True)
     bright = (grey + (bright - grey) * finishes.saturation[:, None, None, None]).clamp(min=0)
-    rolled = bright * (1 + bright / 9) / (1 + bright)  # Highlights fade out, nothing is cut.
-    rolled = rolled * 1.6
-    curve = (1 / 2.2) * finishes.gamma[:, None, None, None]
-    return rolled.clamp(1e-6, 1.0) ** curve
+    rolled = 1 - torch.exp(-1.5 * bright)  # Highlights fade out, nothing is cut.
+    stored = rolled.clamp(min=1e-6) ** (finishes.gamma[:, None, None, None] / 2.2)
+    return (0.5 + (stored - 0.5) * finishes.contrast[:, None, None, None]).clamp(0, 1)
 
 
 def add_noise(pictures: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,8 +17,8 @@ _MAP_SIDE = 96
 """Texels along the side of a shadow map."""
 _MAP_HALF_M = 1.45
 """What it shows to either side of the body's middle."""
-_BIAS_M = 0.05
-"""A surface shadows only what lies farther behind it."""
+_BIAS_M = 0.03
+"""A surface shadows only what lies farther behind it; more where the light grazes it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def draw_lights(draws: Draws, outdoors: Tensor) -> Lights:
     warm = draws.normal(count, 1) * 0.12
     tone = torch.cat([1 + warm, torch.ones_like(warm), 1 - 1.4 * warm], 1).clamp(0.5, 1.5)
     strength = draws.uniform(count, low=0.0, high=1.0)
-    strength = torch.where(outdoors, 0.2 + 1.1 * strength, 0.15 + 0.75 * strength)[:, None]
-    around_light = draws.uniform(count, 1, low=0.25, high=0.75)
+    strength = torch.where(outdoors, 0.15 + 1.6 * strength, 0.15 + 1.0 * strength)[:, None]
+    around_light = draws.uniform(count, 1, low=0.2, high=0.6)
     blue = torch.tensor([0.85, 1.0, 1.2], device=around_light.device)
     above = around_light * torch.where(outdoors[:, None], blue, 2 - tone)
     below = above * draws.uniform(count, 1, low=0.25, high=0.8) * tone
@@ -103,11 +103,14 @@ class BodyShadows:
         firm = avg_pool2d(hard, 3, 1, 1)
         self._opacity = torch.lerp(firm, soft, softness[:, None, None, None])[:, 0]
 
-    def lit_vertices(self) -> Tensor:
-        """(N, V) share of the light that reaches the bodies' own vertices."""
-        blocked = (self._nearest - _BIAS_M).flatten(1)
+    def lit_vertices(self, normals: Tensor) -> Tensor:
+        """(N, V) share of the light that reaches the bodies' own vertices, with normals (N, V, 3)."""
+        facing = (normals @ self._axes[:, 2, :, None])[..., 0].clamp(min=0.1)
+        slope = (1 - facing * facing).clamp(min=0).sqrt() / facing
+        bias = _BIAS_M + 3 * _MAP_HALF_M / _MAP_SIDE * slope
         inside, texel = _texels(self._places)
-        lit = (blocked.gather(1, texel) < self._places[..., 2]).float()
+        nearest = self._nearest.flatten(1).gather(1, texel)
+        lit = (nearest - bias < self._places[..., 2]).float()
         return torch.where(inside, lit, 1.0)
 
     def lit_places(self, points_m: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ class Wearers:
 
 def color_people(
     seen: Seen,
-    surfaces_normals: Tensor,
+    mesh_normals: Tensor,
     lit: Tensor,
     tailor: Tailor,
     outfits: Outfits,
@@ -97,22 +97,22 @@ def color_people(
 
     Args:
         seen: The P pixels.
-        surfaces_normals: (N, V, 3) of the meshes, place frame.
+        mesh_normals: (N, V, 3) of the meshes, place frame.
         lit: (N, V) share of the key light that reaches each vertex.
         tailor: Knows the places of the body.
         outfits: One for each mesh.
         lights: One for each mesh.
-        toward_camera: (N, 3) from each body to the camera, unit length, place frame.
+        toward_camera: (N, 3) unit vector from each mesh to its camera, place frame.
         footprint_m: (P,) what a pixel covers of the surface.
         bank: Textures.
 
     Returns:
         (P, 3) linear.
     """
-    shaped = seen.interpolate(torch.cat([surfaces_normals, lit[..., None]], -1))
+    shaped = seen.interpolate(torch.cat([mesh_normals, lit[..., None]], -1))
     places = seen.interpolate(tailor.places)
-    worn, light = outfits.select(seen.mesh), lights.select(seen.mesh)
-    garment = tailor.coverage(worn, places, _BORDER_M).argmax(-1)
+    light = lights.select(seen.mesh)
+    garment = tailor.coverage(outfits.cuts[seen.mesh], places, _BORDER_M).argmax(-1)
     chosen = seen.mesh * GARMENTS + garment
     dark, bright, texture, scale, gloss, folds = (
         table.flatten(0, 1)[chosen]
@@ -123,7 +123,8 @@ def color_people(
     x, y, z = places[:, :3].unbind(-1)
     u, v = x + 0.6 * z, 0.15 * z - y
     texel = bank.look_up(texture, u * scale, v * scale, footprint_m * scale)
-    normals = _folded(shaped[:, :3], u, v, seen.mesh, folds, footprint_m, bank)
+    phase = outfits.waves[:, 0, 3][seen.mesh]
+    normals = _folded(shaped[:, :3], u + phase, v, folds, footprint_m, bank)
     wrap = torch.where(garment == SKIN, 0.25, 0.1)
     arriving = shade(light, normals, shaped[:, 3], wrap)
     halfway = torch.nn.functional.normalize(light.toward + toward_camera[seen.mesh], dim=-1)
@@ -135,16 +136,15 @@ def _folded(
     normals: Tensor,
     u: Tensor,
     v: Tensor,
-    mesh: Tensor,
     folds: Tensor,
     footprint_m: Tensor,
     bank: TextureBank,
 ) -> Tensor:
     """Normals (P, 3) of cloth that is not flat."""
-    texture = torch.full_like(mesh, _FOLD_TEXTURE)
+    texture = torch.full_like(u, _FOLD_TEXTURE, dtype=torch.long)
     footprint = footprint_m * _FOLDS_PER_M
     first, second = (
-        bank.look_up(texture, _FOLDS_PER_M * u + shift, _FOLDS_PER_M * v + 0.37 * mesh, footprint)
+        bank.look_up(texture, _FOLDS_PER_M * u + shift, _FOLDS_PER_M * v, footprint)
         for shift in (0.0, 0.43)
     )
     one, two = first[..., 0] - 0.5, second[..., 0] - 0.5

@@ -19,21 +19,21 @@ from extpose_blender.engine.body.load import load_body
 from .boxes import CROP_SIZE, CropBoxes, boxes_of_keypoints, skeleton_points
 from .clips import Clips
 from .draws import Draws
-from .finish import Finishes, add_noise, blur, compress, draw_finishes, expose
-from .lighting import BodyShadows, Lights, draw_lights
-from .people import Surfaces, Wearers, color_people
+from .finish import add_noise, blur, compress, expose
+from .lighting import BodyShadows
+from .people import Wearers, color_people
 from .rasterise import rasterise
 from .render_places import camera_rays, render_places
+from .scenes import Scenes, draw_scenes
 from .skeleton_pictures import draw_skeletons
-from .surroundings import Places, draw_places
 from .textures import TextureBank
 from .wardrobe import Outfits
 
 _FIXED_POINT = 1 << 12
 """Steps of a level of light when blurred pixels are added up: whole numbers add in any order."""
 _BRIGHTEST = 16.0
-_NEAR_FLOOR_M = 0.12
-"""A body whose lowest point is this near to the ground stands on it."""
+_STREAM = 0x70696373
+"""Keeps the random numbers of pictures apart from those of clips of the same seed."""
 
 
 @dataclass(frozen=True)
@@ -63,35 +63,20 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """All that stays the same within a clip, and N frames of clips."""
+class _Meshes:
+    """M people in N pictures."""
 
-    places: Places
-    lights: Lights
-    outfits: Outfits
-    finishes: Finishes
-    place_T_camera: Tensor
-    focal_px: Tensor
-    size_wh: Tensor
-    boxes: CropBoxes
-    surfaces: Surfaces
+    points_m: Tensor
+    """(M, V, 3) in the camera of their picture."""
+    normals: Tensor
+    """(M, V, 3) in its place."""
+    lit: Tensor
+    """(M, V) share of the key light that reaches them."""
     velocity_px: Tensor
-    """(N, V, 2) how far vertices move in the source picture from frame to frame."""
-
-    def take(self, index: Tensor) -> _Scene:
-        """Some of the frames."""
-        surfaces = Surfaces(self.surfaces.points_m[index], self.surfaces.normals[index])
-        boxes = CropBoxes(*(value[index] for value in vars(self.boxes).values()))
-        parts = (self.places, self.lights, self.outfits, self.finishes)
-        return _Scene(
-            *(part.select(index) for part in parts),
-            self.place_T_camera[index],
-            self.focal_px[index],
-            self.size_wh[index],
-            boxes,
-            surfaces,
-            self.velocity_px[index],
-        )
+    """(M, V, 2)."""
+    outfits: Outfits
+    picture: Tensor
+    """(M,) which picture they are in."""
 
 
 class PictureMaker:
@@ -129,107 +114,60 @@ class PictureMaker:
         count, frames = clips.seen.shape
         skeleton, boxes = self.skeletons(clips)
         shown = boxes.valid & clips.seen
-        draws = Draws(self.seed, step, self.device)
-        scene = self._scene(draws, clips, boxes)
+        draws = Draws(self.seed ^ _STREAM, step, self.device)
+        scenes = draw_scenes(draws, clips, boxes, self._wearers, self.config.frames_at_once)
         image = torch.zeros_like(skeleton).flatten(0, 1)
-        wanted = shown.flatten().nonzero()[:, 0]
-        for part in wanted.split(self.config.frames_at_once):
-            image[part] = self._render(scene.take(part), draws.generator)
+        for part in shown.flatten().nonzero()[:, 0].split(self.config.frames_at_once):
+            image[part] = self._render(scenes.take(part), scenes, draws.generator)
         boxes = CropBoxes(boxes.center_px, boxes.side_px, shown)
         return Pictures(image.unflatten(0, (count, frames)), skeleton, boxes)
 
-    def _scene(self, draws: Draws, clips: Clips, boxes: CropBoxes) -> _Scene:
-        """Draw everything that clips do not say."""
-        count, frames = clips.seen.shape
-        of_frame = torch.arange(count, device=self.device).repeat_interleave(frames)
-        outfits = self._wearers.tailor.draw_outfits(draws, count)
-        finishes = draw_finishes(draws, count)
-        surfaces = self._pose(clips, self._wearers.tailor.thickness_m(outfits), of_frame)
-        world_T_camera = clips.world_T_camera
-        upward, height = world_T_camera[..., 2, :3].flatten(0, 1), world_T_camera[..., 2, 3]
-        lowest = (surfaces.points_m @ upward[..., None])[..., 0].amin(1) + height.flatten()
-        lowest = lowest.view(count, frames).amin(1)
-        floor = torch.where(lowest.abs() < _NEAR_FLOOR_M, lowest, lowest.clamp(max=0.0))
-        cameras = world_T_camera[..., :3, 3]
-        people = (world_T_camera[..., :3, :3] @ clips.joints_m[:, :, 0, :, None])[..., 0] + cameras
-        places = draw_places(draws, people, cameras, floor)
-        lights = draw_lights(draws, places.outdoors)
-        focal, size = clips.focal_px[of_frame], clips.size_wh[of_frame]
-        velocity = _velocity(surfaces.points_m, focal, frames)
-        velocity = velocity * finishes.shutter[of_frame][:, None, None]
-        return _Scene(
-            *(part.select(of_frame) for part in (places, lights, outfits, finishes)),
-            (places.place_T_world[:, None] @ world_T_camera).flatten(0, 1),
-            focal,
-            size,
-            CropBoxes(*(value.flatten(0, 1) for value in vars(boxes).values())),
-            surfaces,
-            velocity,
-        )
-
-    def _pose(self, clips: Clips, thickness_m: Tensor, of_frame: Tensor) -> Surfaces:
-        """Surfaces of all frames, in the camera."""
-        rotmat, hands = clips.rotmat.flatten(0, 1), clips.hand_rotvec.flatten(0, 1)
-        transl = clips.transl_m.flatten(0, 1)
-        parts = [
-            self._wearers.pose(
-                clips.betas[of_frame[i]], rotmat[i], hands[i], transl[i], thickness_m[of_frame[i]]
-            )
-            for i in torch.arange(len(of_frame), device=self.device).split(
-                self.config.frames_at_once
-            )
-        ]
-        return Surfaces(
-            torch.cat([part.points_m for part in parts]),
-            torch.cat([part.normals for part in parts]),
-        )
-
-    def _render(self, scene: _Scene, generator: torch.Generator) -> Tensor:
-        """(N, 3, H, W) uint8 pictures of N frames."""
+    def _render(self, scenes: Scenes, everyone: Scenes, generator: torch.Generator) -> Tensor:
+        """(N, 3, H, W) uint8 pictures of N frames; guests come from among everyone."""
         height, width = self.config.size_hw
-        x, y = scene.boxes.source_px(self.config.size_hw)
-        rays = camera_rays(
-            scene.place_T_camera,
-            scene.focal_px,
-            x - scene.size_wh[:, :1] / 2,
-            y - scene.size_wh[:, 1:] / 2,
-        )
-        turn, shift = scene.place_T_camera[:, :3, :3], scene.place_T_camera[:, :3, 3]
-        points = scene.surfaces.points_m @ turn.mT + shift[:, None]
-        shadows = BodyShadows(points, scene.lights.toward, scene.lights.softness)
-        around = render_places(scene.places, scene.lights, rays, shadows, self._bank)
-        toward_camera = torch.nn.functional.normalize(shift - points.mean(1), dim=-1)
-        person, cover = self._people(scene, shadows.lit_vertices(), toward_camera, around.depth_m)
-        behind = around.color.mT.unflatten(-1, (height, width))
-        zoom = height / CROP_SIZE
-        behind = blur(behind.clamp(0, _BRIGHTEST), scene.finishes.defocus_px * zoom)
-        linear = behind * (1 - cover) + person
+        x, y = scenes.boxes.source_px(self.config.size_hw)
+        left, top = x - scenes.size_wh[:, :1] / 2, y - scenes.size_wh[:, 1:] / 2
+        rays = camera_rays(scenes.place_T_camera, scenes.focal_px, left, top)
+        points = scenes.points_in_place()
+        shadows = BodyShadows(points, scenes.lights.toward, scenes.lights.softness)
+        around = render_places(scenes.places, scenes.lights, rays, shadows, self._bank)
+        meshes = _with_guests(scenes, everyone, shadows)
+        person, cover = self._people(scenes, meshes, around.depth_m)
+        behind = around.color.mT.unflatten(-1, (height, width)).clamp(0, _BRIGHTEST)
+        behind = blur(behind, scenes.finishes.defocus_px * (height / CROP_SIZE))
         inside = (
-            _in_frame(x, scene.size_wh[:, :1])[:, None, None]
-            & _in_frame(y, scene.size_wh[:, 1:])[:, None, :, None]
+            _in_frame(x, scenes.size_wh[:, :1])[:, None, None]
+            & _in_frame(y, scenes.size_wh[:, 1:])[:, None, :, None]
         )
-        return self._finished(linear, scene, inside, generator)
+        return self._finished(behind * (1 - cover) + person, scenes, inside, generator)
 
     def _people(
-        self, scene: _Scene, lit: Tensor, toward_camera: Tensor, around_depth_m: Tensor
+        self, scenes: Scenes, meshes: _Meshes, around_depth_m: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Light of the people (N, 3, H, W) and how much of each pixel they cover (N, 1, H, W)."""
-        fine_hw = tuple(self.config.supersample * side for side in self.config.size_hw)
-        height, width = fine_hw[0], fine_hw[1]
-        points, count = scene.surfaces.points_m, len(scene.focal_px)
-        depth = points[..., 2]
-        flat = points[..., :2] / depth.clamp(min=0.02)[..., None] * scene.focal_px[:, None, None]
-        xy = scene.boxes.to_picture(flat + scene.size_wh[:, None] / 2, (height, width))
-        own = torch.arange(count, device=self.device)
-        seen = rasterise(xy, depth, self._wearers.faces, own, count, (height, width))
-        zoom = CROP_SIZE / scene.boxes.side_px * (height / CROP_SIZE)
-        footprint = seen.depth_m / (scene.focal_px * zoom)[seen.mesh]
-        normals = scene.surfaces.normals @ scene.place_T_camera[:, :3, :3].mT
+        height, width = (self.config.supersample * side for side in self.config.size_hw)
+        picture, depth = meshes.picture, meshes.points_m[..., 2]
+        focal = scenes.focal_px[picture]
+        boxes = CropBoxes(*(value[picture] for value in vars(scenes.boxes).values()))
+        flat = meshes.points_m[..., :2] / depth.clamp(min=0.02)[..., None] * focal[:, None, None]
+        xy = boxes.to_picture(flat + scenes.size_wh[picture, None] / 2, (height, width))
+        size_hw = (height, width)
+        seen = rasterise(xy, depth, self._wearers.faces, picture, len(scenes.focal_px), size_hw)
+        zoom = height / boxes.side_px
+        turn = scenes.place_T_camera[picture, :3, :3]
+        toward = (turn @ -meshes.points_m.mean(1)[..., None])[..., 0]
         color = color_people(
-            seen, normals, lit, self._wearers.tailor, scene.outfits, scene.lights,
-            toward_camera, footprint, self._bank,
-        )  # fmt: skip
-        velocity = seen.interpolate(scene.velocity_px) * zoom[seen.mesh, None]
+            seen,
+            meshes.normals,
+            meshes.lit,
+            self._wearers.tailor,
+            meshes.outfits,
+            scenes.lights.select(picture),
+            torch.nn.functional.normalize(toward, dim=-1),
+            seen.depth_m / (focal * zoom)[seen.mesh],
+            self._bank,
+        )
+        velocity = seen.interpolate(meshes.velocity_px) * zoom[seen.mesh, None]
         around = around_depth_m.unflatten(1, self.config.size_hw)
         for axis in (1, 2):
             around = around.repeat_interleave(self.config.supersample, axis)
@@ -268,13 +206,13 @@ class PictureMaker:
         return painted.view(count, height, width, 4)
 
     def _finished(
-        self, linear: Tensor, scene: _Scene, inside: Tensor, generator: torch.Generator
+        self, linear: Tensor, scenes: Scenes, inside: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Light as a file would hold it."""
-        finishes, zoom = scene.finishes, self.config.size_hw[0] / CROP_SIZE
+        finishes, zoom = scenes.finishes, self.config.size_hw[0] / CROP_SIZE
         stored = expose(linear, finishes, inside)
         # A person who is small in the frame is enlarged by the crop, and so are noise and blocks.
-        enlarged = (CROP_SIZE / scene.boxes.side_px).clamp(max=6.0)
+        enlarged = (CROP_SIZE / scenes.boxes.side_px).clamp(max=6.0)
         stored = add_noise(stored, finishes.noise * enlarged.clamp(min=0.5), generator)
         stored = blur(stored, (finishes.blur_px**2 + (0.35 * enlarged) ** 2).sqrt() * zoom)
         stored = compress(stored, finishes.coarseness)
@@ -282,14 +220,24 @@ class PictureMaker:
         return torch.where(inside, levels, 0.0).to(torch.uint8)
 
 
-def _velocity(points_m: Tensor, focal_px: Tensor, frames: int) -> Tensor:
-    """(N, V, 2) how far vertices move from frame to frame, source pixels; 0 for single frames."""
-    if frames == 1:
-        return torch.zeros_like(points_m[..., :2])
-    flat = points_m[..., :2] / points_m[..., 2:].clamp(min=0.05) * focal_px[:, None, None]
-    flat = flat.unflatten(0, (-1, frames))
-    (velocity,) = torch.gradient(flat, dim=1)
-    return velocity.flatten(0, 1)
+def _with_guests(scenes: Scenes, everyone: Scenes, shadows: BodyShadows) -> _Meshes:
+    """The people of the frames, then those who come along; guests are out of the lamp's shadows."""
+    normals = scenes.normals_in_place()
+    own = torch.arange(len(normals), device=normals.device)
+    hosts = (scenes.guest >= 0).nonzero()[:, 0]
+    guests = everyone.take(scenes.guest[hosts])
+    turn, origin = (scenes.place_T_camera[hosts, :3, part] for part in (slice(3), 3))
+    there = guests.points_in_place() + (scenes.guest_shift_m[hosts] - origin)[:, None]
+    lit = shadows.lit_vertices(normals)
+    still = torch.zeros_like(guests.velocity_px)
+    return _Meshes(
+        torch.cat([scenes.surfaces.points_m, there @ turn]),
+        torch.cat([normals, guests.normals_in_place()]),
+        torch.cat([lit, torch.ones_like(there[..., 0])]),
+        torch.cat([scenes.velocity_px, still]),
+        scenes.outfits.joined(guests.outfits),
+        torch.cat([own, hosts]),
+    )
 
 
 def _in_frame(places: Tensor, size: Tensor) -> Tensor:

@@ -28,17 +28,24 @@ HUNG = 4
 _IN_THE_WAY = 2
 """The last boxes may stand between the camera and the person."""
 _OUTDOORS_SHARE = 0.4
-_OCCLUDED_SHARE = 0.3
+_OCCLUDED_SHARE = 0.15
 
 _WALLS = texture_numbers("plain plain plain cloudy bricks planks striped")
 _FLOORS = texture_numbers("planks planks bricks plain grainy cloudy")
 _GROUNDS = texture_numbers("grainy grainy cloudy bricks plain")
-_THINGS = texture_numbers("plain plain planks cloudy cluttered shelves striped grainy")
+_THINGS = texture_numbers("plain planks planks cloudy cluttered shelves shelves striped grainy")
 _HANGINGS = texture_numbers("cluttered flowered facade shelves plain sky")
 _BUILDINGS = texture_numbers("facade facade facade bricks cluttered plain")
 _ROUND = texture_numbers("plain cloudy flowered plaid")
 _LEAVES = texture_numbers("leafy")
 _SKIES = texture_numbers("sky")
+
+
+_GROUND_LINEAR = (
+    (0.10, 0.17, 0.05), (0.16, 0.22, 0.08), (0.22, 0.2, 0.17), (0.13, 0.13, 0.14),
+    (0.35, 0.33, 0.3), (0.45, 0.36, 0.24), (0.28, 0.18, 0.11), (0.6, 0.6, 0.6),
+)  # fmt: skip
+"""Linear colours of grass, earth, asphalt, concrete, sand, clay, snow."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +165,11 @@ def _standing(draws: Draws, reach: Tensor, camera: Tensor, outdoors: Tensor) -> 
     half = torch.where(
         far[..., None],
         draws.log_uniform(count, things, 3, low=1.0, high=6.0),
-        draws.log_uniform(count, things, 3, low=0.08, high=0.8),
+        draws.log_uniform(count, things, 3, low=0.1, high=0.9),
     )
-    raised = torch.where(far, draws.uniform(count, things, low=0.0, high=3.0), 0.0)
     is_ball = torch.arange(things, device=reach.device) >= boxes
+    half = half * torch.where(is_ball & ~far, 0.55, 1.0)[..., None]
+    raised = torch.where(far, draws.uniform(count, things, low=0.0, high=3.0), 0.0)
     raised = torch.where(is_ball, raised, 0.0) + torch.where(
         ~far & draws.chance(0.2, count, things), draws.uniform(count, things, high=1.6), 0.0
     )
@@ -215,16 +223,21 @@ def _in_the_way(draws: Draws, person: Tensor, camera: Tensor) -> Tensor:
     middle = person[:, None] + share[..., None] * toward[:, None]
     distance = toward[:, :2].norm(dim=-1).clamp(min=0.5)[:, None]
     across = torch.stack([-toward[:, 1], toward[:, 0]], -1)[:, None] / distance[..., None]
-    sideways = draws.normal(count, _IN_THE_WAY) * 0.4
     thin = draws.chance(0.4, count, _IN_THE_WAY)
-    size = (0.25 * (1 - share) * distance).clamp(max=1.0)
-    wide = torch.where(thin, 0.06, draws.uniform(count, _IN_THE_WAY, low=0.3, high=1.2)) * size
-    deep = torch.where(thin, 0.06, 0.3) * size
+    # As large as it looks before the person: what is nearer to the camera is smaller.
+    size = 1 - share
+    wide = torch.where(
+        thin,
+        draws.uniform(count, _IN_THE_WAY, low=0.02, high=0.05),
+        draws.uniform(count, _IN_THE_WAY, low=0.12, high=0.6),
+    )
+    wide, deep = wide * size, torch.where(thin, 0.04, 0.2) * size
     tall = torch.where(
-        thin, 3.0, middle[..., 2] * draws.uniform(count, _IN_THE_WAY, low=0.3, high=0.95)
+        thin, 3.0, middle[..., 2] * draws.uniform(count, _IN_THE_WAY, low=0.2, high=0.9)
     )
     tall = torch.where(here, tall.clamp(min=0.05), 0.0)
-    ground = middle[..., :2] + across * (sideways * size * 4)[..., None]
+    sideways = draws.normal(count, _IN_THE_WAY) * 0.5 * size
+    ground = middle[..., :2] + across * sideways[..., None]
     # A thing that nobody is to see lies in the ground.
     height = torch.where(here, tall / 2, -5.0)
     turn = torch.atan2(across[..., 1], across[..., 0]) + draws.normal(count, _IN_THE_WAY) * 0.3
@@ -259,12 +272,15 @@ def _surfaces(draws: Draws, outdoors: Tensor) -> Surfaces:
         ],
         1,
     )
-    light = draws.log_uniform(count, total, 1, low=0.04, high=0.9)
-    tint = 1 + draws.normal(count, total, 3) * draws.uniform(count, total, 1, high=0.5)
+    light = draws.log_uniform(count, total, 1, low=0.05, high=0.85)
+    light[:, :4] = light[:, :4].clamp(min=0.15)
+    tint = 1 + draws.normal(count, total, 3) * 0.6 * draws.uniform(count, total, 1) ** 2
     light = (light * tint.clamp(0.2, 2.0)).clamp(0.02, 0.95)
     light[:, 1:4] = light[:, :1]
+    ground = _row_of(draws, _GROUND_LINEAR, count) * draws.log_uniform(count, 1, low=0.6, high=1.6)
+    light[:, 4] = torch.where(outdoors[:, None], ground.clamp(max=0.9), light[:, 4])
     green = torch.tensor([0.35, 0.6, 0.12], device=light.device) * draws.uniform(
-        count, BALLS, 1, low=0.15, high=0.7
+        count, BALLS, 1, low=0.15, high=0.6
     )
     leaves = slice(SHELL + BOXES, total)
     light[:, leaves] = torch.where(outdoors[:, None, None], green, light[:, leaves])
@@ -272,7 +288,10 @@ def _surfaces(draws: Draws, outdoors: Tensor) -> Surfaces:
         texture_numbers("cluttered flowered shelves facade plaid"), device=texture.device
     )
     native = torch.isin(texture, colored)[..., None]
-    contrast = draws.uniform(count, total, 1, low=0.15, high=0.85)
+    contrast = draws.uniform(count, total, 1, low=0.05, high=0.7)
+    grey = light[:, :SHELL].mean(-1, keepdim=True)
+    dull = torch.where(outdoors[:, None, None], 0.0, 0.6)
+    light[:, :SHELL] = torch.lerp(light[:, :SHELL], grey, dull)
     dark = torch.where(native, 0.02 * light, light * contrast)
     light = torch.where(native, 0.25 + 0.5 * light, light)
     scale = draws.log_uniform(count, total, low=0.3, high=1.5)
@@ -287,3 +306,7 @@ def _surfaces(draws: Draws, outdoors: Tensor) -> Surfaces:
 def _one_of(draws: Draws, numbers: list[int], *shape: int) -> Tensor:
     table = torch.tensor(numbers, device=draws.device)
     return table[draws.whole(len(numbers), *shape)]
+
+
+def _row_of(draws: Draws, rows: tuple[tuple[float, ...], ...], count: int) -> Tensor:
+    return torch.tensor(rows, device=draws.device)[draws.whole(len(rows), count)]

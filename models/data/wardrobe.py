@@ -22,8 +22,8 @@ SKIN, LIPS, EYES, PUPILS, SOCKS, LOWER, UPPER, SHOES, GLOVES, HAIR = range(10)
 GARMENTS = 10
 
 _SKIN_SRGB = (
-    (244, 208, 184), (236, 188, 156), (226, 172, 136), (206, 146, 108), (176, 116, 78),
-    (141, 85, 52), (104, 66, 44), (72, 46, 34),
+    (238, 208, 190), (228, 190, 166), (214, 172, 144), (196, 150, 118), (168, 122, 92),
+    (134, 92, 66), (100, 68, 50), (70, 50, 40),
 )  # fmt: skip
 _HAIR_SRGB = (
     (16, 13, 12), (30, 22, 18), (52, 34, 22), (92, 60, 36), (130, 90, 52), (186, 148, 92),
@@ -66,6 +66,11 @@ class Outfits:
         """Some of them, or some more than once."""
         return Outfits(**{name: value[index] for name, value in vars(self).items()})
 
+    def joined(self, others: Outfits) -> Outfits:
+        """These, then others."""
+        both = ((name, [value, getattr(others, name)]) for name, value in vars(self).items())
+        return Outfits(**{name: torch.cat(values) for name, values in both})
+
 
 class Tailor:
     """Knows the mean body's surface, and dresses it.
@@ -102,11 +107,11 @@ class Tailor:
             *_looks(draws, count),
         )
 
-    def coverage(self, outfits: Outfits, places: Tensor, softness_m: float) -> Tensor:
+    def coverage(self, cuts: Tensor, places: Tensor, softness_m: float) -> Tensor:
         """How much each garment covers places.
 
         Args:
-            outfits: One for each row of `places`.
+            cuts: (N, 10) of an outfit for each row of `places`.
             places: (N, ..., 8) rows of `self.places`, or means of them.
             softness_m: Width of the borders, metres.
 
@@ -115,7 +120,7 @@ class Tailor:
         """
         spread = (slice(None),) + (None,) * (places.dim() - 2)
         sleeve, collar, vee, waist, hem, sock, shoe, glove, line, long = (
-            cut[spread] for cut in outfits.cuts.unbind(1)
+            cut[spread] for cut in cuts.unbind(1)
         )
         x, y, z, hair, lips, eyes, pupils, head = places.unbind(-1)
         x = x.abs()
@@ -123,7 +128,12 @@ class Tailor:
         def inside(distance: Tensor) -> Tensor:
             return (0.5 + distance / softness_m).clamp(0, 1)
 
-        neck = collar - 0.35 * (z - self._joint("neck")[2]).clamp(-0.05, 0.1)
+        # The collar goes round the neck; cloth on the shoulders reaches higher.
+        neck = (
+            collar
+            + 2 * (x - 0.07).clamp(min=0)
+            - 0.35 * (z - self._joint("neck")[2]).clamp(-0.05, 0.1)
+        )
         neck = neck - vee * (1 - x / 0.07).clamp(min=0) * (z > self._joint("neck")[2] + 0.02)
         trunk = inside(sleeve - x) * inside(neck - y)
         on_feet = inside(self._joint("left_knee")[1] - y)
@@ -148,7 +158,7 @@ class Tailor:
 
     def thickness_m(self, outfits: Outfits) -> Tensor:
         """(B, V) how far clothes and hair stand out from the skin, folds included."""
-        shares = self.coverage(outfits, self.places.expand(len(outfits.cuts), -1, -1), 0.03)
+        shares = self.coverage(outfits.cuts, self.places.expand(len(outfits.cuts), -1, -1), 0.03)
         plain = (shares * outfits.thickness_m[:, None]).sum(-1)
         wave = self.places[:, :3] @ outfits.waves[..., :3].mT + outfits.waves[:, None, :, 3]
         return plain * (1 + 0.22 * wave.sin().sum(-1)).clamp(0.15, 1.8)
