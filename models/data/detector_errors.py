@@ -2,8 +2,9 @@
 
 The numbers are measured by `measure_detector.py` and lie in `mediapipe_errors.npz`. Errors of 2D
 points and 3D hints are drawn together: a part that stays for a while, one that trembles, both
-correlated over the body, both larger where the score is low. Sides get swapped, points beyond the
-picture are guessed, people are lost.
+tied over the body. How large they are follows from the landmark, from whether it is in plain view,
+hidden or beyond the picture, from its score, and from how hard the whole picture is. Sides get
+swapped, people are lost.
 
 Frames: pixels; hints in OpenCV axes of a camera that looks straight at the person, metres, origin
 between the hips.
@@ -21,7 +22,7 @@ from extpose_blender.protocol.errors import BadModelFile
 from extpose_blender.protocol.files import read_npz
 from extpose_blender.protocol.skeletons import MEDIAPIPE_33
 
-from .draws import Draws, rough_factor, smooth_factor
+from .draws import Draws, smooth_factor
 
 ERRORS_FILE = Path(__file__).with_name("mediapipe_errors.npz")
 POINTS = len(MEDIAPIPE_33)
@@ -31,6 +32,8 @@ of 33 hints in metres."""
 LEFT_HIP, RIGHT_HIP = MEDIAPIPE_33.indices("left_hip", "right_hip")
 LEGS = ("hip", "knee", "ankle", "heel", "foot_index")
 ARMS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
+VIEWS = ("plain", "hidden", "outside")
+"""How a landmark can be seen: in plain view, behind the person's own flesh, beyond the picture."""
 CORE = MEDIAPIPE_33.indices("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 """Points by which a person is found."""
 
@@ -40,23 +43,29 @@ class ErrorModel:
     """Statistics of the detector's errors."""
 
     score_mean: Tensor
-    """(33, 3) mean logit of the score of points in plain view, hidden, and outside the picture."""
+    """(33, 3) mean logit of the score in each of `VIEWS`."""
     score_spread: Tensor
     """(33, 3) its deviation."""
+    score_time: Tensor
+    """(3,) the same of scores, whose lasting part points share in part."""
     scale_scores: Tensor
-    """(S,) ascending scores at which `scale` is known."""
+    """(S,) ascending scores at which the scales are known."""
     scale: Tensor
-    """(33, S) usual 2D error at those scores, in shares of the person's height."""
+    """(33, 3, S) usual 2D error at those scores in each of `VIEWS`, shares of the person's height."""
     hint_scale: Tensor
-    """(33, S) usual error of hints at those scores, metres."""
-    slow_factor: Tensor
-    """(165, 165) from independent numbers to the lasting part of scaled errors."""
-    fast_factor: Tensor
-    """(165, 165) the same for the trembling part."""
-    tau_s: Tensor
-    """(2,) how long the lasting and the trembling part last, seconds."""
+    """(33, 3, S) usual error of hints, metres."""
+    hardness_mean: Tensor
+    """(2,) mean logarithm of how hard a picture is, for points and for hints."""
+    hardness_factor: Tensor
+    """(2, 2) from independent numbers to its deviations."""
+    smooth_factor: Tensor
+    """(165, 165) from independent numbers to what is smooth in scaled errors."""
+    tremble_factor: Tensor
+    """(165, 165) the same for what changes from picture to picture."""
+    error_time: Tensor
+    """(3,) share of the lasting part of smooth errors, how long it and the other last, seconds."""
     hint_map: Tensor
-    """(33, 3, 4) from a true point and 1 to what the hint has on top of it, on average."""
+    """(99, 100) from true hints and 1 to what hints have on top of them, on average."""
     swaps: Tensor
     """(2,) share of frames in which legs, and arms, are taken for each other's."""
     swap_tau_s: Tensor
@@ -120,15 +129,18 @@ def draw_sightings(
     """
     outside = beyond_picture(true_px, size_wh)
     score = _draw_scores(draws, model, times_s, hidden, outside)
-    errors = _draw_errors(draws, model, times_s, score)
+    errors = _draw_errors(draws, model, times_s, score, hidden, outside)
     depth = landmarks_m[:, :, [LEFT_HIP, RIGHT_HIP], 2].mean(-1).clamp(min=0.2)
     height_px = (focal_px * size_m / 0.75)[:, None] / depth
     flat = errors[..., : 2 * POINTS].unflatten(-1, (POINTS, 2))
     points = true_px + flat * height_px[..., None, None]
     hints = sighted(landmarks_m) * (mean_size_m / size_m)[:, None, None, None]
-    homogeneous = torch.cat([hints, torch.ones_like(hints[..., :1])], -1)
-    shift = torch.einsum("kij,btkj->btki", model.hint_map, homogeneous)
-    hints = hints + shift + errors[..., 2 * POINTS :].unflatten(-1, (POINTS, 3))
+    usual = hints.flatten(-2) @ model.hint_map[:, :-1].T + model.hint_map[:, -1]
+    hints = (
+        hints
+        + usual.unflatten(-1, (POINTS, 3))
+        + errors[..., 2 * POINTS :].unflatten(-1, (POINTS, 3))
+    )
     hints = hints - hints[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2, keepdim=True)
     order = _draw_swaps(draws, model, times_s)
     points = points.gather(2, order[..., None].expand_as(points))
@@ -162,11 +174,10 @@ def _draw_scores(
     draws: Draws, model: ErrorModel, times: Tensor, hidden: Tensor, outside: Tensor
 ) -> Tensor:
     """(B, T, 33) scores that follow from view, and change slowly."""
-    count, frames = times.shape
-    factor = smooth_factor(times, 0.3)
-    common, habit = draws.normal(count, 1, 1), draws.normal(count, 1, POINTS)
-    wave = factor @ draws.normal(count, frames, POINTS)
-    normal = 0.5 * common + 0.5 * habit + 0.7 * wave
+    normal = (0.5**0.5) * (
+        _wandering(draws, model.score_time, times, 1)
+        + _wandering(draws, model.score_time, times, POINTS)
+    )
     view, behind, away = model.score_mean.unbind(-1)
     mean = view + hidden * (behind - view)
     spread = model.score_spread[:, 0] + hidden * (
@@ -177,24 +188,53 @@ def _draw_scores(
     return torch.sigmoid(mean + spread * normal)
 
 
-def _draw_errors(draws: Draws, model: ErrorModel, times: Tensor, score: Tensor) -> Tensor:
+def _draw_errors(
+    draws: Draws, model: ErrorModel, times: Tensor, score: Tensor, hidden: Tensor, outside: Tensor
+) -> Tensor:
     """(B, T, 165) errors of points and hints."""
     count, frames = times.shape
-    slow = rough_factor(times, model.tau_s[0]) @ draws.normal(count, frames, PARTS)
-    fast = rough_factor(times, model.tau_s[1]) @ draws.normal(count, frames, PARTS)
-    errors = slow @ model.slow_factor.T + fast @ model.fast_factor.T
-    flat = scale_at(model.scale_scores, model.scale, score).repeat_interleave(2, -1)
-    deep = scale_at(model.scale_scores, model.hint_scale, score).repeat_interleave(3, -1)
-    return errors * torch.cat([flat, deep], -1)
+    smooth = _wandering(draws, model.error_time, times, PARTS)
+    errors = smooth @ model.smooth_factor.T
+    errors = errors + draws.normal(count, frames, PARTS) @ model.tremble_factor.T
+    # Half of what makes a picture hard stays throughout a clip: clothes, light, the view.
+    wave = _wandering(draws, model.error_time, times, 2)
+    mixed = (0.5**0.5) * (wave + draws.normal(count, 1, 2))
+    hard = torch.exp(model.hardness_mean + mixed @ model.hardness_factor.T)
+    scales = [
+        scale_at(model.scale_scores, table, score, hidden, outside) * hard[..., i, None]
+        for i, table in enumerate((model.scale, model.hint_scale))
+    ]
+    spread = (scales[0].repeat_interleave(2, -1), scales[1].repeat_interleave(3, -1))
+    return errors * torch.cat(spread, -1)
 
 
-def scale_at(knots: Tensor, table: Tensor, score: Tensor) -> Tensor:
-    """Values (33, S) at scores (S,), read between them at scores (..., 33)."""
+def _wandering(draws: Draws, time: Tensor, times: Tensor, size: int) -> Tensor:
+    """(B, T, size) smooth numbers of deviation 1, part of which last; `time` as `error_time`."""
+    count, frames = times.shape
+    lasting, other = (
+        smooth_factor(times, tau) @ draws.normal(count, frames, size) for tau in time[1:].unbind()
+    )
+    return time[0].sqrt() * lasting + (1 - time[0]).sqrt() * other
+
+
+def scale_at(
+    knots: Tensor, table: Tensor, score: Tensor, hidden: Tensor, outside: Tensor
+) -> Tensor:
+    """(..., 33) values of a table (33, 3, S).
+
+    Args:
+        knots: (S,) scores of the table.
+        table: Values of each point, view and score.
+        score: (..., 33) scores; values lie between those of the nearest knots.
+        hidden: (..., 33) how far each point is hidden, 0 to 1.
+        outside: (..., 33) bool: beyond the picture.
+    """
     index = torch.searchsorted(knots, score.contiguous()).clamp(1, len(knots) - 1)
     low, high = knots[index - 1], knots[index]
     share = ((score - low) / (high - low)).clamp(0, 1)
     point = torch.arange(len(table), device=score.device)
-    return table[point, index - 1] * (1 - share) + table[point, index] * share
+    known = torch.where(outside, VIEWS.index("outside"), (hidden > 0.5).long())
+    return table[point, known, index - 1] * (1 - share) + table[point, known, index] * share
 
 
 def _draw_swaps(draws: Draws, model: ErrorModel, times: Tensor) -> Tensor:

@@ -89,12 +89,3 @@ def smooth_factor(times_s: Tensor, tau_s: Tensor | float) -> Tensor:
     covariance = (1 + distance) * torch.exp(-distance)
     covariance = covariance + 1e-6 * torch.eye(times.shape[1], dtype=torch.float64).to(times)
     return torch.linalg.cholesky(covariance).float()
-
-
-def rough_factor(times_s: Tensor, tau_s: Tensor | float) -> Tensor:
-    """As `smooth_factor`, with correlation exp(-d): values wander without a speed."""
-    tau = torch.as_tensor(tau_s, dtype=torch.float64, device=times_s.device).reshape(-1, 1, 1)
-    times = times_s.double()
-    covariance = torch.exp(-(times[:, :, None] - times[:, None, :]).abs() / tau)
-    covariance = covariance + 1e-6 * torch.eye(times.shape[1], dtype=torch.float64).to(times)
-    return torch.linalg.cholesky(covariance).float()

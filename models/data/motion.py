@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -92,25 +93,31 @@ class MotionBank:
         return _bank(arrays)
 
 
-def judged_keys() -> set[str]:
-    """`group/name` of all sequences that training must leave out."""
-    keys: set[str] = set()
-    for name in JUDGED:
-        text = (_LISTS / f"{name}.toml").read_text(encoding="utf-8")
-        keys |= {entry["key"] for entry in tomllib.loads(text)["sequence"]}
-    return keys
+@cache
+def judged_names() -> frozenset[str]:
+    """Names of all sequences that training must leave out, whatever their group."""
+    names: set[str] = set()
+    for judged in JUDGED:
+        text = (_LISTS / f"{judged}.toml").read_text(encoding="utf-8")
+        names |= {entry["key"].partition("/")[2] for entry in tomllib.loads(text)["sequence"]}
+    return frozenset(names)
+
+
+def is_judged(key: str) -> bool:
+    """Whether training must leave out a sequence `group/name`.
+
+    CMU's trials are there in several conversions: one that is judged is left out in every group.
+    """
+    return key.partition("/")[2] in judged_names()
 
 
 def training_files(folder: Path) -> list[Path]:
     """Files of the sequences that training may use, by name.
 
-    A judged sequence is left out in every group: CMU's trials are there in several conversions.
-
     Raises:
         BadMotionFile: There are none.
     """
-    never = {key.partition("/")[2] for key in judged_keys()}
-    paths = [path for path in sorted(folder.glob("*/*.npz")) if path.stem not in never]
+    paths = [path for path in sorted(folder.glob("*/*.npz")) if not is_judged(_key(path))]
     if not paths:
         raise BadMotionFile(
             f"`{folder}` holds no `group/name.npz`",
