@@ -203,6 +203,7 @@ class PictureMaker:
             free = depth_m[inside] < around.flatten()[place]
             sums.index_add_(0, place[free], layers[inside][free])
         painted = sums.float() / (_FIXED_POINT * len(moves))
+        painted = painted / painted[:, 3:].clamp(min=1.0)  # Ways may cross.
         return painted.view(count, height, width, 4)
 
     def _finished(
