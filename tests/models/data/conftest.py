@@ -7,6 +7,7 @@ import pytest
 
 from models.data.clips import ClipSource
 from models.data.motion import MotionBank
+from models.mocap.__main__ import main as run_mocap
 from models.mocap.__main__ import write_motion
 from models.mocap.retarget import RetargetedMotion
 
@@ -32,6 +33,18 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> MotionBank:
     folder = tmp_path_factory.mktemp("motion")
     for i in range(4):
         write_swinging(folder, f"made/wave_{i}", seed=i)
+    return MotionBank.read(folder)
+
+
+@pytest.fixture(scope="session")
+def shared_motion(tmp_path_factory: pytest.TempPathFactory) -> MotionBank:
+    """A few real captures; skips where the archive is not at hand."""
+    archive = Path(__file__).resolve().parents[4] / "shared" / "motion"
+    if not (archive / "motion_30fps.zip").exists():
+        pytest.skip("needs ../shared/motion")
+    folder = tmp_path_factory.mktemp("captures")
+    keys = ["cmu_bvh/10_04", "cmu_bvh/13_31", "deepmimic/backflip", "m2m_addon/Pushup"]
+    assert run_mocap([str(archive), "--out", str(folder), "--only", *keys]) == 0
     return MotionBank.read(folder)
 
 
