@@ -14,6 +14,8 @@ from torch import Tensor
 from extpose_blender.engine.draw import palettes
 from extpose_blender.protocol.skeletons import COCO_17, COCO_17_FROM_MEDIAPIPE_33
 
+from .rows import Rows
+
 CROP_SIZE = 256
 """Side of a crop, pixels."""
 FIRST_COLUMN, SHOWN_WH = 32, (192, 256)
@@ -29,7 +31,7 @@ _FROM_COCO = [COCO_17.index.get(name, 0) for name in palettes.OPENPOSE_18_NAMES]
 
 
 @dataclass(frozen=True)
-class CropBoxes:
+class CropBoxes(Rows):
     """The squares round people in frames."""
 
     center_px: Tensor

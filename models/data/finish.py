@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from .draws import Draws
+from .rows import Rows
 
 _BLOCK = 8
 """Side of the blocks that JPEG and video files store."""
@@ -17,7 +18,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Finishes:
+class Finishes(Rows):
     """How the pictures of B clips are finished."""
 
     defocus_px: Tensor
@@ -40,10 +41,6 @@ class Finishes:
     """(B,) steps into which a file divides what it stores, of 1; 0 for none."""
     shutter: Tensor
     """(B,) share of the time between frames during which the shutter is open."""
-
-    def select(self, index: Tensor) -> Finishes:
-        """Some of them, or some more than once."""
-        return Finishes(**{name: value[index] for name, value in vars(self).items()})
 
 
 def draw_finishes(draws: Draws, count: int) -> Finishes:

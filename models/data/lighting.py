@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from .draws import Draws
+from .rows import Rows
 
 _MAP_SIDE = 96
 """Texels along the side of a shadow map."""
@@ -22,7 +23,7 @@ _BIAS_M = 0.03
 
 
 @dataclass(frozen=True)
-class Lights:
+class Lights(Rows):
     """The light of B places."""
 
     toward: Tensor
@@ -35,10 +36,6 @@ class Lights:
     """(B, 3) and from below, off the floor."""
     softness: Tensor
     """(B,) 0 for hard shadows, 1 for soft ones."""
-
-    def select(self, index: Tensor) -> Lights:
-        """Some of them, or some more than once."""
-        return Lights(**{name: value[index] for name, value in vars(self).items()})
 
 
 def draw_lights(draws: Draws, outdoors: Tensor) -> Lights:

@@ -13,6 +13,7 @@ from extpose_blender.engine.body.load import Body
 
 from .lighting import Lights, shade
 from .rasterise import Seen
+from .rows import Rows
 from .textures import TextureBank, texture_numbers
 from .wardrobe import GARMENTS, SKIN, Outfits, Tailor
 
@@ -25,7 +26,7 @@ _FOLDS_PER_M = 3.1
 
 
 @dataclass(frozen=True)
-class Surfaces:
+class Surfaces(Rows):
     """Surfaces of N people."""
 
     points_m: Tensor

@@ -118,7 +118,7 @@ class PictureMaker:
         scenes = draw_scenes(draws, clips, boxes, self._wearers, self.config.frames_at_once)
         image = torch.zeros_like(skeleton).flatten(0, 1)
         for part in shown.flatten().nonzero()[:, 0].split(self.config.frames_at_once):
-            image[part] = self._render(scenes.take(part), scenes, draws.generator)
+            image[part] = self._render(scenes.select(part), scenes, draws.generator)
         boxes = CropBoxes(boxes.center_px, boxes.side_px, shown)
         return Pictures(image.unflatten(0, (count, frames)), skeleton, boxes)
 
@@ -148,7 +148,7 @@ class PictureMaker:
         height, width = (self.config.supersample * side for side in self.config.size_hw)
         picture, depth = meshes.picture, meshes.points_m[..., 2]
         focal = scenes.focal_px[picture]
-        boxes = CropBoxes(*(value[picture] for value in vars(scenes.boxes).values()))
+        boxes = scenes.boxes.select(picture)
         flat = meshes.points_m[..., :2] / depth.clamp(min=0.02)[..., None] * focal[:, None, None]
         xy = boxes.to_picture(flat + scenes.size_wh[picture, None] / 2, (height, width))
         size_hw = (height, width)
@@ -226,7 +226,7 @@ def _with_guests(scenes: Scenes, everyone: Scenes, shadows: BodyShadows) -> _Mes
     normals = scenes.normals_in_place()
     own = torch.arange(len(normals), device=normals.device)
     hosts = (scenes.guest >= 0).nonzero()[:, 0]
-    guests = everyone.take(scenes.guest[hosts])
+    guests = everyone.select(scenes.guest[hosts])
     turn, origin = (scenes.place_T_camera[hosts, :3, part] for part in (slice(3), 3))
     there = guests.points_in_place() + (scenes.guest_shift_m[hosts] - origin)[:, None]
     lit = shadows.lit_vertices(normals)

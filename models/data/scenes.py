@@ -17,6 +17,7 @@ from .draws import Draws
 from .finish import Finishes, draw_finishes
 from .lighting import Lights, draw_lights
 from .people import Surfaces, Wearers
+from .rows import Rows
 from .surroundings import Places, draw_places
 from .wardrobe import Outfits
 
@@ -27,7 +28,7 @@ _GUEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Scenes:
+class Scenes(Rows):
     """N frames of clips; what belongs to a clip is repeated for its frames."""
 
     places: Places
@@ -54,21 +55,6 @@ class Scenes:
     """(N,) the frame whose person is there as well, -1 for none."""
     guest_shift_m: Tensor
     """(N, 3) from where that person is in their own place to where they are in this one."""
-
-    def take(self, index: Tensor) -> Scenes:
-        """Some of the frames."""
-        parts = (self.places, self.lights, self.outfits, self.finishes)
-        return Scenes(
-            *(part.select(index) for part in parts),
-            self.place_T_camera[index],
-            self.focal_px[index],
-            self.size_wh[index],
-            CropBoxes(*(value[index] for value in vars(self.boxes).values())),
-            Surfaces(self.surfaces.points_m[index], self.surfaces.normals[index]),
-            self.velocity_px[index],
-            self.guest[index],
-            self.guest_shift_m[index],
-        )
 
     def points_in_place(self) -> Tensor:
         """(N, V, 3) vertices in the place."""
@@ -106,15 +92,20 @@ def draw_scenes(
     shutter = finishes.shutter[of_frame][:, None, None]
     guest, shift = _draw_guests(draws, place_T_camera[:, :, :3, 3].mean(1), frames)
     return Scenes(
-        *(part.select(of_frame) for part in (places, lights, outfits, finishes)),
-        place_T_camera.flatten(0, 1),
-        focal,
-        clips.size_wh[of_frame],
-        CropBoxes(*(value.flatten(0, 1) for value in vars(boxes).values())),
-        surfaces,
-        _velocity(surfaces.points_m, focal, frames) * shutter,
-        guest.flatten(),
-        shift[of_frame],
+        places=places.select(of_frame),
+        lights=lights.select(of_frame),
+        outfits=outfits.select(of_frame),
+        finishes=finishes.select(of_frame),
+        place_T_camera=place_T_camera.flatten(0, 1),
+        focal_px=focal,
+        size_wh=clips.size_wh[of_frame],
+        boxes=CropBoxes(
+            boxes.center_px.flatten(0, 1), boxes.side_px.flatten(), boxes.valid.flatten()
+        ),
+        surfaces=surfaces,
+        velocity_px=_velocity(surfaces.points_m, focal, frames) * shutter,
+        guest=guest.flatten(),
+        guest_shift_m=shift[of_frame],
     )
 
 

@@ -8,12 +8,13 @@ Frame: the place's own, Z up, metres; its origin is on the floor under the middl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .draws import Draws
+from .rows import Rows
 from .textures import texture_numbers
 
 BOXES, BALLS = 14, 7
@@ -49,7 +50,7 @@ _GROUND_LINEAR = (
 
 
 @dataclass(frozen=True)
-class Surfaces:
+class Surfaces(Rows):
     """What B places' surfaces look like: the shell's six, then boxes, then ellipsoids."""
 
     texture: Tensor
@@ -63,7 +64,7 @@ class Surfaces:
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Rows):
     """B places."""
 
     place_T_world: Tensor
@@ -82,12 +83,6 @@ class Places:
     """(B, `BOXES` + `BALLS`, 2) cosine and sine of their turn about the vertical."""
     surfaces: Surfaces
     """Their looks."""
-
-    def select(self, index: Tensor) -> Places:
-        """Some of the places, or places more than once."""
-        arrays = {name: getattr(self, name)[index] for name in vars(self) if name != "surfaces"}
-        surfaces = Surfaces(**{name: value[index] for name, value in vars(self.surfaces).items()})
-        return replace(self, **arrays, surfaces=surfaces)
 
 
 def draw_places(draws: Draws, people_m: Tensor, cameras_m: Tensor, floor_m: Tensor) -> Places:

@@ -15,6 +15,7 @@ from torch import Tensor
 from extpose_blender.engine.body.load import Body
 
 from .draws import Draws
+from .rows import Rows
 from .textures import texture_numbers
 
 SKIN, LIPS, EYES, PUPILS, SOCKS, LOWER, UPPER, SHOES, GLOVES, HAIR = range(10)
@@ -39,7 +40,7 @@ _SMOOTH = texture_numbers("plain")
 
 
 @dataclass(frozen=True)
-class Outfits:
+class Outfits(Rows):
     """What B people wear. Heights and reaches are metres on the mean body at rest."""
 
     cuts: Tensor
@@ -61,10 +62,6 @@ class Outfits:
     """(B, `GARMENTS`) strength of highlights."""
     folds: Tensor
     """(B, `GARMENTS`) how uneven the surface looks."""
-
-    def select(self, index: Tensor) -> Outfits:
-        """Some of them, or some more than once."""
-        return Outfits(**{name: value[index] for name, value in vars(self).items()})
 
     def joined(self, others: Outfits) -> Outfits:
         """These, then others."""
@@ -223,7 +220,7 @@ def _face(
     mouth = 0.5 * (at["lmouth"] + at["rmouth"])
     half = 0.5 * float(np.linalg.norm(at["lmouth"] - at["rmouth"]))
     eyes = [at["leye"], at["reye"]]
-    lips = within([mouth + (0, 0, 0.012)], (half, 0.010, 0.03))
+    lips = within([mouth + np.array([0, 0, 0.012])], (half, 0.010, 0.03))
     far = np.where(head, 0.0, -1.0)
     return [
         np.where(head, hair, -1.0),
