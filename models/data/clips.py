@@ -20,7 +20,7 @@ from .figure import TURNED, Figure, Placed
 from .hands import draw_hands
 from .mixing import MixConfig, Motions, mix_motion
 from .motion import MotionBank
-from .occlusion import SelfOcclusion
+from .occlusion import SelfOcclusion, draw_covers
 from .poses import PoseConfig, PoseSource, rest_heights
 from .quaternions import quat_to_rotmat, quat_to_rotvec
 
@@ -91,6 +91,8 @@ class ClipConfig:
     """Share of clips that run through seldom poses; captured motion fills the rest."""
     poses: PoseConfig = field(default_factory=PoseConfig)
     """Seldom poses."""
+    covered_share: float = 0.15
+    """Share of clips with something before the person."""
     mix: MixConfig = field(default_factory=MixConfig)
     """Motion."""
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -202,6 +204,7 @@ class ClipSource:
         joints = placed.joints_m.unflatten(0, shape)
         hidden = self._occlusion(placed.landmarks_m, placed.joints_m).unflatten(0, shape)
         true_px = cameras.project(landmarks)
+        hidden = torch.maximum(hidden, draw_covers(draws, self.config.covered_share, true_px))
         sightings = draw_sightings(
             draws, self._errors, times, true_px, landmarks, hidden, size,
             self._figure.mean_size_m, cameras.focal_px, cameras.size_wh,

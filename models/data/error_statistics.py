@@ -7,6 +7,7 @@ sighting enters together with its mirror image.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,13 @@ class Rows:
             (self.clip, self.clip + self.clip.max() + 1),
             (self.row, self.row),
         )
-        return Rows(*(np.concatenate(pair) for pair in parts), self.step_s)
+        return _stacked(parts, self.step_s)
+
+
+def _stacked(parts: Iterable[tuple[np.ndarray, ...]], step_s: float) -> Rows:
+    """Rows from pieces of each of their arrays."""
+    flat, deep, true, score, view, clip, row = (np.concatenate(pieces) for pieces in parts)
+    return Rows(flat, deep, true, score, view, clip, row, step_s)
 
 
 def gather_rows(sightings: list[Sighting]) -> Rows:
@@ -100,7 +107,7 @@ def gather_rows(sightings: list[Sighting]) -> Rows:
         )  # fmt: skip
         steps += np.diff(one.times_s).tolist()
     step = float(np.median(steps)) if steps else 1.0
-    return Rows(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), step)
+    return _stacked(zip(*parts, strict=True), step)
 
 
 def views(sighting: Sighting) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import Tensor
 from extpose_blender.protocol.skeletons import SMPLH_52
 
 from .draws import Draws, smooth_factor
-from .motion import MotionBank
+from .motion import BODY_JOINTS, MotionBank
 from .quaternions import multiply, rotvec_to_quat, smooth_between, spline_weights
 
 _UPPER = ("spine1", "spine2", "spine3", "neck", "head")
@@ -96,9 +96,16 @@ def mix_motion(
     speed = draws.log_uniform(count, low=config.speed[0], high=config.speed[1])
     speed = torch.where(as_captured, 1.0, speed)
     row, share = _rows(bank, run, start, times_s * speed[:, None])
-    quat, pelvis = _read(bank, run, row, share, mirrored)
-    quat = multiply(quat, _habits(draws, config, times_s))
     captured = bank.fingers_move[run[:, 2:]]
+    body = _read_joints(bank, run, row, share, mirrored, slice(0, BODY_JOINTS))
+    quat = torch.zeros(count, times_s.shape[1], len(SMPLH_52), 4, device=draws.device)
+    quat[..., 0] = 1.0
+    quat[:, :, :BODY_JOINTS] = multiply(body, _habits(draws, config, times_s))
+    known = captured.any(1).nonzero()[:, 0]
+    quat[known, :, BODY_JOINTS:] = _read_joints(
+        bank, run[known], row[known], share[known], mirrored[known], slice(BODY_JOINTS, None)
+    )
+    pelvis = _read_path(bank, run[:, 0], row[..., 0], share[..., 0], mirrored[:, 0])
     turn = draws.uniform(count, high=2 * torch.pi)
     quat[:, :, 0], pelvis = turned(quat[:, :, 0], pelvis, turn)
     return Motions(quat, pelvis, captured)
@@ -126,38 +133,49 @@ def _rows(bank: MotionBank, run: Tensor, start: Tensor, moved_s: Tensor) -> tupl
     return row.long(), (place - row).clamp(0, 1)
 
 
-def _read(
-    bank: MotionBank, run: Tensor, row: Tensor, share: Tensor, mirrored: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Rotations (B, T, 52, 4) and pelvis (B, T, 3) at the given rows."""
+def _read_joints(
+    bank: MotionBank, run: Tensor, row: Tensor, share: Tensor, mirrored: Tensor, joints: slice
+) -> Tensor:
+    """Rotations (B, T, J, 4) of some joints at the given rows."""
     device = row.device
-    part = torch.tensor(PART_OF_JOINT, device=device)
-    mirror = torch.tensor(SMPLH_52.mirror, device=device)
-    own = torch.arange(len(mirror), device=device)
-    knots = row[..., None] + torch.arange(-1, 3, device=device)  # (B, T, P, 4)
-    knots = torch.minimum(knots.clamp(min=0), (bank.length[run] - 1)[:, None, :, None])
-    knots = knots + bank.first[run][:, None, :, None]
-    flip = mirrored[:, part]  # (B, 52)
+    part = torch.tensor(PART_OF_JOINT[joints], device=device)
+    mirror = torch.tensor(SMPLH_52.mirror[joints], device=device)
+    own = torch.arange(len(SMPLH_52), device=device)[joints]
+    flip = mirrored[:, part]  # (B, J)
     joint = torch.where(flip, mirror, own)
-    weights = spline_weights(share)
-    index = knots[:, :, part] * len(mirror) + joint[:, None, :, None]
-    quat = smooth_between(bank.quat.view(-1, 4)[index], weights[:, :, part])
+    rows = _knots(bank, run, row)[:, :, part]  # (B, T, J, 4)
+    index = rows * len(SMPLH_52) + joint[:, None, :, None]
+    quat = smooth_between(bank.quat.view(-1, 4)[index], spline_weights(share)[:, :, part])
     sign = torch.tensor([1.0, 1.0, -1.0, -1.0], device=device)
-    quat = torch.where(flip[:, None, :, None], quat * sign, quat)
-    path = (bank.pelvis_m[knots[:, :, 0]] * weights[:, :, 0, :, None]).sum(-2)
-    across = torch.tensor([-1.0, 1.0, 1.0], device=device)
-    return quat, torch.where(mirrored[:, 0, None, None], path * across, path)
+    return torch.where(flip[:, None, :, None], quat * sign, quat)
+
+
+def _read_path(
+    bank: MotionBank, run: Tensor, row: Tensor, share: Tensor, mirrored: Tensor
+) -> Tensor:
+    """Pelvis (B, T, 3) of runs (B,) at rows (B, T)."""
+    knots = _knots(bank, run[:, None], row[..., None])[:, :, 0]
+    path = (bank.pelvis_m[knots] * spline_weights(share)[..., None]).sum(-2)
+    across = torch.tensor([-1.0, 1.0, 1.0], device=row.device)
+    return torch.where(mirrored[:, None, None], path * across, path)
+
+
+def _knots(bank: MotionBank, run: Tensor, row: Tensor) -> Tensor:
+    """(B, T, P, 4) frames of the bank around rows (B, T, P) of runs (B, P)."""
+    knots = row[..., None] + torch.arange(-1, 3, device=row.device)
+    knots = torch.minimum(knots.clamp(min=0), (bank.length[run] - 1)[:, None, :, None])
+    return knots + bank.first[run][:, None, :, None]
 
 
 def _habits(draws: Draws, config: MixConfig, times: Tensor) -> Tensor:
-    """(B, T, 52, 4) small turns of the body's joints; fingers and pelvis have none."""
+    """(B, T, 22, 4) small turns of the body's joints; the pelvis has none."""
     count, frames = times.shape
-    joints = len(PART_OF_JOINT)
+    turned = BODY_JOINTS - 1
     wanders = draws.chance(0.5, count, 1, 1)
     factor = smooth_factor(times, draws.log_uniform(count, low=0.4, high=2.0))
-    slow = factor @ draws.normal(count, frames, 21 * 3) * wanders * config.wander_deg
-    vector = (slow + draws.normal(count, 1, 21 * 3) * config.habit_deg).deg2rad()
-    quat = torch.zeros(count, frames, joints, 4, device=times.device)
+    slow = factor @ draws.normal(count, frames, turned * 3) * wanders * config.wander_deg
+    vector = (slow + draws.normal(count, 1, turned * 3) * config.habit_deg).deg2rad()
+    quat = torch.zeros(count, frames, BODY_JOINTS, 4, device=times.device)
     quat[..., 0] = 1.0
-    quat[:, :, 1:22] = rotvec_to_quat(vector.unflatten(-1, (21, 3)))
+    quat[:, :, 1:] = rotvec_to_quat(vector.unflatten(-1, (turned, 3)))
     return quat

@@ -1,4 +1,4 @@
-"""Which points of a person are hidden by the person: a body of spheres before the camera."""
+"""Which points of a person are hidden: by the person, a body of spheres, or by things in the way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from extpose_blender.engine.body.landmarks import landmark_map
 from extpose_blender.protocol.skeletons import MEDIAPIPE_33, SMPL_24
+
+from .draws import Draws
 
 _SEGMENTS: tuple[tuple[str, str, float, tuple[float, ...]], ...] = (
     ("left_hip", "right_hip", 0.13, (0.5,)),
@@ -22,6 +24,10 @@ _SEGMENTS: tuple[tuple[str, str, float, tuple[float, ...]], ...] = (
 side mirrors the left."""
 _BEHIND = 0.6
 """Share of a sphere's radius by which a point must lie behind its middle to be hidden."""
+_STEEP = 60.0
+"""How fast a point gets hidden as it goes behind, per metre."""
+_EDGE, _SOFT_EDGE = 3.0, 1.15
+"""How fast it gets hidden as it passes the edge, and where that begins, in radii."""
 
 
 class SelfOcclusion:
@@ -46,7 +52,9 @@ class SelfOcclusion:
                 apart.append([not (is_limb and joint in (a, b)) for joint in carriers])
         self._middles = torch.stack(rows).to(device)  # (S, 24)
         self._radii = torch.tensor(radii, device=device)
-        self._apart = torch.tensor(apart, device=device).T.float()  # (33, S)
+        kept = torch.tensor(apart, device=device).T  # (33, S)
+        # A point cannot be hidden by the flesh that carries it.
+        self._reach = torch.where(kept, _EDGE * _SOFT_EDGE**2, -torch.inf)
 
     def __call__(self, landmarks_m: Tensor, joints_m: Tensor) -> Tensor:
         """How far each landmark is hidden, from 0 to 1.
@@ -61,11 +69,12 @@ class SelfOcclusion:
         middles = self._middles @ joints_m  # (N, S, 3)
         depth = landmarks_m.norm(dim=-1, keepdim=True)
         along = (landmarks_m / depth.clamp(min=1e-3)) @ middles.mT  # (N, 33, S)
-        beside = ((middles**2).sum(-1)[:, None] - along**2).clamp(min=0).sqrt()
-        inside = (1.15 - beside / self._radii) * 6
-        behind = (depth - along - _BEHIND * self._radii) * 60
-        cover = torch.minimum(inside, behind).clamp(0, 1) * self._apart
-        return cover.amax(-1)
+        per_radius = _EDGE / self._radii**2
+        # Positive where the line of sight passes a sphere's middle within its radius, or nearly.
+        inside = along.square().mul_(per_radius)
+        inside.sub_(((middles**2).sum(-1) * per_radius)[:, None]).add_(self._reach)
+        behind = along.neg_().add_(depth).sub_(_BEHIND * self._radii).mul_(_STEEP)
+        return torch.minimum(inside, behind, out=inside).amax(-1).clamp(0, 1)
 
 
 def _all_segments() -> list[tuple[str, str, float, tuple[float, ...]]]:
@@ -75,3 +84,26 @@ def _all_segments() -> list[tuple[str, str, float, tuple[float, ...]]]:
             pair = start.replace("left", "right"), end.replace("left", "right")
             segments.append((*pair, radius, places))
     return segments
+
+
+def draw_covers(draws: Draws, share: float, points_px: Tensor) -> Tensor:
+    """Hide points behind things that stand still in the picture: a desk, a post, the edge of a door.
+
+    Args:
+        draws: The batch's random numbers.
+        share: Share of clips with such a thing.
+        points_px: (B, T, K, 2) pixels.
+
+    Returns:
+        (B, T, K) float, 1 where hidden.
+    """
+    count = len(points_px)
+    flat = points_px.flatten(1, 2)
+    middle, spread = flat.mean(1), flat.std(1).clamp(min=1)  # (B, 2)
+    # From 0 to 1 over about the person's width and height.
+    at = (points_px - middle[:, None, None]) / (3.2 * spread)[:, None, None] + 0.5
+    desk = at[..., 1] > draws.uniform(count, 1, 1, low=0.35, high=0.95)
+    place = draws.uniform(count, 1, 1, low=-0.1, high=1.1)
+    post = (at[..., 0] - place).abs() < draws.uniform(count, 1, 1, low=0.03, high=0.2)
+    covered = torch.where(draws.chance(0.6, count, 1, 1), desk, post)
+    return (covered & draws.chance(share, count, 1, 1)).float()
