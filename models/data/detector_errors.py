@@ -13,6 +13,7 @@ between the hips.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -34,6 +35,15 @@ LEGS = ("hip", "knee", "ankle", "heel", "foot_index")
 ARMS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
 VIEWS = ("plain", "hidden", "outside")
 """How a landmark can be seen: in plain view, behind the person's own flesh, beyond the picture."""
+LIMBS = (
+    tuple(range(11)),
+    *(
+        MEDIAPIPE_33.indices(*(f"{side}_{part}" for part in parts))
+        for parts in (ARMS, LEGS)
+        for side in ("left", "right")
+    ),
+)
+"""Points of the face, the arms with their shoulders, and the legs with their hips."""
 CORE = MEDIAPIPE_33.indices("nose", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 """Points by which a person is found."""
 
@@ -46,6 +56,9 @@ class ErrorModel:
     """(33, 3) mean logit of the score in each of `VIEWS`."""
     score_spread: Tensor
     """(33, 3) its deviation."""
+    burst: Tensor
+    """() deviation of the logarithm of how strongly a limb's errors change: mostly little, at times a
+    lot."""
     score_time: Tensor
     """(3,) the same of scores, whose lasting part points share in part."""
     scale_scores: Tensor
@@ -72,6 +85,15 @@ class ErrorModel:
     """() how long a swap lasts, seconds."""
     lost: Tensor
     """(2,) share of frames without the person at full view, and when half of it is in view."""
+
+    @cached_property
+    def limb_of_part(self) -> Tensor:
+        """(165,) int64: index into `LIMBS` of each number of a joint error."""
+        limb = torch.zeros(POINTS, dtype=torch.int64)
+        for i, points in enumerate(LIMBS):
+            limb[list(points)] = i
+        both = torch.cat([limb.repeat_interleave(2), limb.repeat_interleave(3)])
+        return both.to(self.scale.device)
 
     def to(self, device: torch.device | str) -> ErrorModel:
         """The same on a device."""
@@ -193,9 +215,12 @@ def _draw_errors(
 ) -> Tensor:
     """(B, T, 165) errors of points and hints."""
     count, frames = times.shape
-    smooth = _wandering(draws, model.error_time, times, PARTS)
-    errors = smooth @ model.smooth_factor.T
-    errors = errors + draws.normal(count, frames, PARTS) @ model.tremble_factor.T
+    lasting, passing = _parts(draws, model.error_time, times, PARTS)
+    trembling = draws.normal(count, frames, PARTS) @ model.tremble_factor.T
+    limbs = _wandering(draws, model.error_time, times, len(LIMBS))
+    strength = torch.exp(model.burst * limbs - model.burst**2)[..., model.limb_of_part]
+    errors = lasting @ model.smooth_factor.T
+    errors = errors + strength * (passing @ model.smooth_factor.T + trembling)
     # Half of what makes a picture hard stays throughout a clip: clothes, light, the view.
     wave = _wandering(draws, model.error_time, times, 2)
     mixed = (0.5**0.5) * (wave + draws.normal(count, 1, 2))
@@ -210,11 +235,18 @@ def _draw_errors(
 
 def _wandering(draws: Draws, time: Tensor, times: Tensor, size: int) -> Tensor:
     """(B, T, size) smooth numbers of deviation 1, part of which last; `time` as `error_time`."""
-    count, frames = times.shape
-    lasting, other = (
-        smooth_factor(times, tau) @ draws.normal(count, frames, size) for tau in time[1:].unbind()
+    lasting, passing = _parts(draws, time, times, size)
+    return lasting + passing
+
+
+def _parts(draws: Draws, time: Tensor, times: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The lasting and the passing part of `_wandering`."""
+    shares = torch.stack([time[0], 1 - time[0]]).sqrt()
+    lasting, passing = (
+        share * (smooth_factor(times, tau) @ draws.normal(*times.shape, size))
+        for share, tau in zip(shares.unbind(), time[1:].unbind(), strict=True)
     )
-    return time[0].sqrt() * lasting + (1 - time[0]).sqrt() * other
+    return lasting, passing
 
 
 def scale_at(

@@ -105,6 +105,7 @@ def fit_errors(sightings: list[Sighting]) -> dict[str, np.ndarray]:
         "hardness_factor": hardness_factor,
         "smooth_factor": smooth,
         "tremble_factor": tremble,
+        "burst": burst_of(numbers, rows),
         "error_time": lasting([rows.flat, deep], rows),
         "score_time": lasting([logit(rows.score) - usual_score], rows),
         "hint_map": hint_map,
@@ -202,6 +203,18 @@ def split_in_time(numbers: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarr
     bends = numbers[triples[:, 0]] - 2 * numbers[triples[:, 1]] + numbers[triples[:, 2]]
     trembles = _square(np.clip(bends, *np.quantile(bends, [0.01, 0.99]))) / 6
     return _root(_square(numbers) - trembles), _root(trembles)
+
+
+def burst_of(numbers: np.ndarray, rows: Rows) -> np.ndarray:
+    """() deviation of the logarithm of how strongly scaled errors (N, 165) change.
+
+    For normal changes of one strength the median is 0.6745 of the root of the mean square; a strength
+    whose logarithm is spread by s makes it exp(s²) times smaller.
+    """
+    first, second = lagged(rows, 1)
+    change = numbers[second] - numbers[first]
+    ratio = 0.6745 * np.sqrt((change**2).mean(0)) / np.median(np.abs(change), 0).clip(1e-6)
+    return np.asarray(np.sqrt(np.log(np.median(ratio).clip(1.0))))
 
 
 def count_events(sightings: list[Sighting]) -> dict[str, np.ndarray]:
