@@ -21,7 +21,7 @@ _BODY_JOINTS = 22
 """Joints of SMPL that SMPL-H has as well; fingers follow them there."""
 _BORDER_M = 0.004
 """Width of the border between two garments."""
-_FOLD_TEXTURE = texture_numbers("cloudy")[1]
+_FOLD_TEXTURE = texture_numbers("bumpy")[0]
 _FOLDS_PER_M = 3.1
 
 
@@ -144,12 +144,8 @@ def _folded(
     """Normals (P, 3) of cloth that is not flat."""
     texture = torch.full_like(u, _FOLD_TEXTURE, dtype=torch.long)
     footprint = footprint_m * _FOLDS_PER_M
-    first, second = (
-        bank.look_up(texture, _FOLDS_PER_M * u + shift, _FOLDS_PER_M * v, footprint)
-        for shift in (0.0, 0.43)
-    )
-    one, two = first[..., 0] - 0.5, second[..., 0] - 0.5
-    uneven = torch.stack([one, two, one - two], -1) * folds[:, None]
+    texel = bank.look_up(texture, _FOLDS_PER_M * u, _FOLDS_PER_M * v, footprint)
+    uneven = (texel - 0.5) * (1.4 * folds[:, None])
     return torch.nn.functional.normalize(normals + uneven, dim=-1)
 
 

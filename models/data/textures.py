@@ -175,11 +175,16 @@ def _sky(rng: Draw) -> np.ndarray:
     return _grey(clouds)
 
 
+def _bumpy(rng: Draw) -> np.ndarray:
+    """Not a look but three unevennesses, one to a channel: how normals of cloth turn."""
+    return np.stack([_octaves(rng, 1.5) for _ in range(3)], -1)
+
+
 KINDS: dict[str, Callable[[Draw], np.ndarray]] = {
     "plain": _plain, "cloudy": _cloudy, "grainy": _grainy, "hairy": _hairy, "striped": _striped,
     "plaid": _plaid, "dotted": _dotted, "flowered": _flowered, "planks": _planks,
     "bricks": _bricks, "facade": _facade, "shelves": _shelves, "cluttered": _cluttered,
-    "leafy": _leafy, "sky": _sky,
+    "leafy": _leafy, "sky": _sky, "bumpy": _bumpy,
 }  # fmt: skip
 """How each kind is made; `COPIES` of each, one kind after the other."""
 

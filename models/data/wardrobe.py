@@ -34,7 +34,7 @@ _HAIR_SRGB = (
 _CLOTH = texture_numbers(
     "plain plain plain plain plain plain striped plaid dotted flowered cloudy cluttered"
 )
-_LEGWEAR = texture_numbers("plain plain plain plain plain cloudy hairy striped plaid flowered")
+_LEGWEAR = texture_numbers("plain plain plain plain plain grainy hairy striped plaid flowered")
 _HAIRS = texture_numbers("hairy")
 _SMOOTH = texture_numbers("plain")
 
