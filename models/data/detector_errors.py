@@ -30,6 +30,8 @@ POINTS = len(MEDIAPIPE_33)
 PARTS = 5 * POINTS
 """Numbers of one joint error: x and y of 33 points in shares of the person's height, then x, y and z
 of 33 hints in metres."""
+HEIGHT_M = 1.7
+"""Height of the people that hints show."""
 LEFT_HIP, RIGHT_HIP = MEDIAPIPE_33.indices("left_hip", "right_hip")
 LEGS = ("hip", "knee", "ankle", "heel", "foot_index")
 ARMS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
@@ -77,6 +79,8 @@ class ErrorModel:
     """(165, 165) the same for what changes from picture to picture."""
     error_time: Tensor
     """(3,) share of the lasting part of smooth errors, how long it and the other last, seconds."""
+    follow: Tensor
+    """(33,) how much of a point's 2D error its hint has as well."""
     hint_map: Tensor
     """(99, 100) from true hints and 1 to what hints have on top of them, on average."""
     swaps: Tensor
@@ -158,11 +162,8 @@ def draw_sightings(
     points = true_px + flat * height_px[..., None, None]
     hints = sighted(landmarks_m) * (mean_size_m / size_m)[:, None, None, None]
     usual = hints.flatten(-2) @ model.hint_map[:, :-1].T + model.hint_map[:, -1]
-    hints = (
-        hints
-        + usual.unflatten(-1, (POINTS, 3))
-        + errors[..., 2 * POINTS :].unflatten(-1, (POINTS, 3))
-    )
+    hints = hints + usual.unflatten(-1, (POINTS, 3)) + followed(flat) * model.follow[:, None]
+    hints = hints + errors[..., 2 * POINTS :].unflatten(-1, (POINTS, 3))
     hints = hints - hints[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2, keepdim=True)
     order = _draw_swaps(draws, model, times_s)
     points = points.gather(2, order[..., None].expand_as(points))
@@ -171,6 +172,14 @@ def draw_sightings(
     there = seen[..., None, None]
     keypoints = torch.cat([points, score[..., None]], -1) * there
     return Seen(keypoints, torch.cat([hints, score[..., None]], -1) * there, seen)
+
+
+def followed(flat: Tensor) -> Tensor:
+    """Errors of points (..., 33, 2), shares of the person's height, as those of hints (..., 33, 3):
+    metres from between the hips, without depth.
+    """
+    metres = (flat - flat[..., [LEFT_HIP, RIGHT_HIP], :].mean(-2, keepdim=True)) * HEIGHT_M
+    return torch.cat([metres, torch.zeros_like(metres[..., :1])], -1)
 
 
 def beyond_picture(points_px: Tensor, size_wh: Tensor) -> Tensor:

@@ -17,7 +17,17 @@ from extpose_blender.engine.body.landmarks import skeleton_size
 from extpose_blender.engine.body.load import load_body
 from extpose_blender.protocol.skeletons import MEDIAPIPE_33
 
-from .detector_errors import ARMS, CORE, LEFT_HIP, LEGS, POINTS, RIGHT_HIP, VIEWS, sighted
+from .detector_errors import (
+    ARMS,
+    CORE,
+    LEFT_HIP,
+    LEGS,
+    POINTS,
+    RIGHT_HIP,
+    VIEWS,
+    followed,
+    sighted,
+)
 from .sightings import Sighting, heights_px
 
 SCORES = (0.0, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)
@@ -57,6 +67,12 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.clip)
+
+    def flat_m(self) -> np.ndarray:
+        """(N, 33, 3) errors of points as a picture of a mean body has them, metres, from between the
+        hips; no depth.
+        """
+        return np.asarray(followed(torch.from_numpy(self.flat)).numpy())
 
     def pick(self, keep: np.ndarray) -> Rows:
         """Some of the rows."""

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ RIDGE = 30.0
 """Pull of the map from true hints to their usual error towards none, in rows of usual size."""
 FAR = 4.0
 """Scaled errors beyond this are cut off: the hardness of pictures holds the long tails."""
+_NEAR = 0.2
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 25)
 
 
@@ -83,6 +85,8 @@ def fit_errors(sightings: list[Sighting]) -> dict[str, np.ndarray]:
     rows = gather_rows(sightings).with_mirror()
     score_mean, score_spread = score_table(rows)
     usual_score = score_mean[np.arange(POINTS), rows.view]
+    follow = fit_follow(rows)
+    rows = replace(rows, deep=rows.deep - follow[:, None] * rows.flat_m())
     hint_map = fit_hint_map(rows)
     deep = rows.deep - usual_hint_error(hint_map, rows)
     scales = [
@@ -108,10 +112,19 @@ def fit_errors(sightings: list[Sighting]) -> dict[str, np.ndarray]:
         "burst": burst_of(numbers, rows),
         "error_time": lasting([rows.flat, deep], rows),
         "score_time": lasting([logit(rows.score) - usual_score], rows),
+        "follow": follow,
         "hint_map": hint_map,
         **count_events(sightings),
         "meta": np.array(json.dumps(_provenance(sightings))),
     }
+
+
+def fit_follow(rows: Rows) -> np.ndarray:
+    """(33,) how much of a point's 2D error its hint has as well, for points that are not far off."""
+    flat, deep = rows.flat_m()[..., :2], rows.deep[..., :2]
+    near = (np.linalg.norm(rows.flat, axis=-1) < _NEAR)[..., None]
+    share = (flat * deep * near).sum((0, 2)) / np.maximum((flat**2 * near).sum((0, 2)), 1e-9)
+    return np.asarray(share.clip(0, 1.5))
 
 
 def fit_hint_map(rows: Rows) -> np.ndarray:
