@@ -110,7 +110,7 @@ def compress(pictures: Tensor, coarseness: Tensor) -> Tensor:
         coarseness: (N,) step of the slow waves, of 1; 0 leaves a picture as it is.
     """
     count, _, height, width = pictures.shape
-    waves = _waves().to(pictures.device)
+    waves = _waves(pictures.device)
     shape = (count, 3, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
     luma = torch.tensor(_LUMA, device=pictures.device)[:, None, None]
     grey = (pictures * luma).sum(1, keepdim=True)
@@ -129,9 +129,9 @@ def compress(pictures: Tensor, coarseness: Tensor) -> Tensor:
     return torch.where((coarseness > 0)[:, None, None, None], poor, pictures)
 
 
-def _waves() -> Tensor:
+def _waves(device: torch.device) -> Tensor:
     """(8, 8) the discrete cosine transform, one wave to a row."""
-    place = torch.arange(_BLOCK) + 0.5
-    waves = torch.cos(torch.arange(_BLOCK)[:, None] * place * (math.pi / _BLOCK))
+    wave = torch.arange(_BLOCK, device=device)
+    waves = torch.cos(wave[:, None] * (wave + 0.5) * (math.pi / _BLOCK))
     waves[0] *= math.sqrt(0.5)
     return waves * math.sqrt(2 / _BLOCK)

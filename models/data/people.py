@@ -79,8 +79,10 @@ class Wearers:
         a, b, c = (points[:, self.faces[:, corner]] for corner in range(3))
         flat = torch.linalg.cross(b - a, c - a)
         flat = torch.cat([flat, torch.zeros_like(flat[:, :1])], 1)
-        normals = sum(flat[:, faces] for faces in self._around.unbind(1))
-        return torch.nn.functional.normalize(torch.as_tensor(normals), dim=-1, eps=1e-12)
+        normals = torch.zeros_like(points)
+        for faces in self._around.unbind(1):
+            normals += flat[:, faces]
+        return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)
 
 
 def color_people(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -192,7 +193,7 @@ class PictureMaker:
         layers = torch.cat([color.clamp(0, _BRIGHTEST), torch.ones_like(color[:, :1])], 1)
         layers = (layers * _FIXED_POINT).int()
         sums = torch.zeros((around.numel(), 4), dtype=torch.int32, device=pixel.device)
-        moves = torch.linspace(-0.5, 0.5, self.config.exposures).tolist()
+        moves = np.linspace(-0.5, 0.5, self.config.exposures).tolist()
         if not (velocity.abs() > 0.5).any():
             moves = [0.0]
         for move in moves:

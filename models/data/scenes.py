@@ -139,8 +139,8 @@ def _velocity(points_m: Tensor, focal_px: Tensor, frames: int) -> Tensor:
     if frames == 1:
         return torch.zeros_like(points_m[..., :2])
     flat = points_m[..., :2] / points_m[..., 2:].clamp(min=0.05) * focal_px[:, None, None]
-    (velocity,) = torch.gradient(flat.unflatten(0, (-1, frames)), dim=1)
-    return torch.as_tensor(velocity).flatten(0, 1)
+    velocity: Tensor = torch.gradient(flat.unflatten(0, (-1, frames)), dim=1)[0]
+    return velocity.flatten(0, 1)
 
 
 def _draw_guests(draws: Draws, cameras_m: Tensor, frames: int) -> tuple[Tensor, Tensor]:

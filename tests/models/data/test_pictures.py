@@ -57,6 +57,14 @@ def test_a_batch_is_a_function_of_clips_seed_and_step(maker: PictureMaker, clips
     assert torch.equal(once.skeleton, other.skeleton)
 
 
+def test_everything_is_made_where_the_clips_are(maker: PictureMaker, clips: Clips) -> None:
+    expected = maker.make(clips, 0)
+    with torch.device("meta"):  # What forgets its device ends there, and mixing them is an error.
+        made = maker.make(clips, 0)
+    assert torch.equal(made.image, expected.image)
+    assert torch.equal(made.skeleton, expected.skeleton)
+
+
 def test_pictures_are_full_of_light_and_detail(maker: PictureMaker, clips: Clips) -> None:
     made = maker.make(clips, 0)
     assert made.image.shape == made.skeleton.shape == (4, 2, 3, 128, 96)
