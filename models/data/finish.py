@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
 from .draws import Draws
 from .rows import Rows
@@ -100,6 +100,21 @@ def blur(pictures: Tensor, sigma_px: Tensor, reach: int = 5) -> Tensor:
     flat = conv2d(flat, kernel[:, None, None, :], groups=count * channels)
     flat = conv2d(flat, kernel[:, None, :, None], groups=count * channels)
     return flat.view(count, channels, height, width)
+
+
+def smear(pictures: Tensor, way_px: Tensor, exposures: int) -> Tensor:
+    """Pictures (N, C, H, W) that moved by ways (N, 2) while they were taken."""
+    if exposures == 1 or not (way_px.abs() > 0.5).any():
+        return pictures
+    count, _, height, width = pictures.shape
+    turn = torch.eye(2, device=pictures.device).expand(count, 2, 2)
+    share = way_px * torch.tensor([2 / width, 2 / height], device=pictures.device)
+    total = torch.zeros_like(pictures)
+    for step in range(exposures):
+        moved = torch.cat([turn, (share * (step / (exposures - 1) - 0.5))[..., None]], -1)
+        grid = affine_grid(moved, list(pictures.shape), align_corners=False)
+        total += grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    return total / exposures
 
 
 def compress(pictures: Tensor, coarseness: Tensor) -> Tensor:

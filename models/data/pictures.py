@@ -20,7 +20,7 @@ from extpose_blender.engine.body.load import load_body
 from .boxes import CROP_SIZE, CropBoxes, boxes_of_keypoints, skeleton_points
 from .clips import Clips
 from .draws import Draws
-from .finish import add_noise, blur, compress, expose
+from .finish import add_noise, blur, compress, expose, smear
 from .lighting import BodyShadows
 from .people import Wearers, color_people
 from .rasterise import rasterise
@@ -33,6 +33,9 @@ from .wardrobe import Outfits
 _FIXED_POINT = 1 << 12
 """Steps of a level of light when blurred pixels are added up: whole numbers add in any order."""
 _BRIGHTEST = 16.0
+MEAN_RGB, STD_RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean colour of the pictures that the base models learned from, and its deviation, of 1."""
+
 _STREAM = 0x70696373
 """Keeps the random numbers of pictures apart from those of clips of the same seed."""
 
@@ -78,6 +81,15 @@ class _Meshes:
     outfits: Outfits
     picture: Tensor
     """(M,) which picture they are in."""
+
+
+def normalize(pictures: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pictures (..., 3, H, W), 0 to 255, in the range that the network is trained on."""
+    mean, std = (
+        255 * torch.tensor(color, device=pictures.device)[:, None, None]
+        for color in (MEAN_RGB, STD_RGB)
+    )
+    return ((pictures.float() - mean) / std).to(dtype)
 
 
 class PictureMaker:
@@ -136,6 +148,8 @@ class PictureMaker:
         person, cover = self._people(scenes, meshes, around.depth_m)
         behind = around.color.mT.unflatten(-1, (height, width)).clamp(0, _BRIGHTEST)
         behind = blur(behind, scenes.finishes.defocus_px * (height / CROP_SIZE))
+        pan = scenes.pan_px * (height / scenes.boxes.side_px)[:, None]
+        behind = smear(behind, pan, self.config.exposures)
         inside = (
             _in_frame(x, scenes.size_wh[:, :1])[:, None, None]
             & _in_frame(y, scenes.size_wh[:, 1:])[:, None, :, None]

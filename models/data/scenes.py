@@ -51,6 +51,8 @@ class Scenes(Rows):
     """(N, V, 3) in the camera."""
     velocity_px: Tensor
     """(N, V, 2) how far vertices move while the shutter is open, source pixels."""
+    pan_px: Tensor
+    """(N, 2) how far what stands still moves in the same time, because the camera turns."""
     guest: Tensor
     """(N,) the frame whose person is there as well, -1 for none."""
     guest_shift_m: Tensor
@@ -104,6 +106,7 @@ def draw_scenes(
         ),
         surfaces=surfaces,
         velocity_px=_velocity(surfaces.points_m, focal, frames) * shutter,
+        pan_px=_pan(clips).flatten(0, 1) * shutter[:, 0],
         guest=guest.flatten(),
         guest_shift_m=shift[of_frame],
     )
@@ -141,6 +144,22 @@ def _velocity(points_m: Tensor, focal_px: Tensor, frames: int) -> Tensor:
     flat = points_m[..., :2] / points_m[..., 2:].clamp(min=0.05) * focal_px[:, None, None]
     velocity: Tensor = torch.gradient(flat.unflatten(0, (-1, frames)), dim=1)[0]
     return velocity.flatten(0, 1)
+
+
+def _pan(clips: Clips) -> Tensor:
+    """(B, T, 2) how far a place behind the person moves from frame to frame, source pixels."""
+    place = 2 * clips.joints_m[:, :, :1]  # Twice as far away as the pelvis.
+    turn, shift = clips.world_T_camera[..., :3, :3], clips.world_T_camera[..., :3, 3]
+    in_world = place @ turn.mT + shift[:, :, None]
+
+    def seen_from(frames: Tensor) -> Tensor:
+        moved = ((in_world - shift[:, frames, None]) @ turn[:, frames])[:, :, 0]
+        return moved[..., :2] / moved[..., 2:].clamp(min=0.05) * clips.focal_px[:, None, None]
+
+    frames = torch.arange(clips.seen.shape[1], device=place.device)
+    before, after = (frames - 1).clamp(min=0), (frames + 1).clamp(max=len(frames) - 1)
+    steps = (after - before).clamp(min=1)[:, None]
+    return (seen_from(after) - seen_from(before)) / steps
 
 
 def _draw_guests(draws: Draws, cameras_m: Tensor, frames: int) -> tuple[Tensor, Tensor]:

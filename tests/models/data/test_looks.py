@@ -7,7 +7,7 @@ import torch
 
 from extpose_blender.engine.body.load import load_body
 from models.data.draws import Draws
-from models.data.finish import add_noise, blur, compress, draw_finishes, expose
+from models.data.finish import add_noise, blur, compress, draw_finishes, expose, smear
 from models.data.textures import KINDS, SIDE, TextureBank, texture_numbers
 from models.data.wardrobe import GARMENTS, HAIR, LOWER, SHOES, SKIN, UPPER, Tailor
 
@@ -87,6 +87,17 @@ def test_blur_keeps_the_mean_and_noise_has_its_deviation() -> None:
     noisy = add_noise(pictures, torch.tensor([0.0, 0.1]), torch.Generator().manual_seed(0))
     assert torch.equal(noisy[0], pictures[0])
     assert abs((noisy[1] - pictures[1]).std() - 0.1) < 0.01
+
+
+def test_smear_spreads_along_the_way_alone() -> None:
+    pictures = torch.zeros(3, 1, 33, 33)
+    pictures[:, :, 16, 16] = 1.0
+    ways = torch.tensor([[0.0, 0.0], [8.0, 0.0], [0.0, 4.0]])
+    none, right, down = smear(pictures, ways, 5)[:, 0]
+    torch.testing.assert_close(none, pictures[0, 0])
+    torch.testing.assert_close(right[16, [12, 14, 16, 18, 20]], torch.full((5,), 0.2))
+    torch.testing.assert_close(down[14:19, 16], torch.full((5,), 0.2))
+    assert abs(float(right.sum()) - 1) < 1e-4
 
 
 def test_exposure_does_not_depend_on_how_strong_the_light_is() -> None:

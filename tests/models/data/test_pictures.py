@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from extpose_blender.engine.body.load import load_body
+from extpose_blender.engine.lift.extpose import crop
 from models.data.boxes import CropBoxes, boxes_of_keypoints
 from models.data.clips import Clips, ClipSource
 from models.data.draws import Draws
 from models.data.lighting import BodyShadows
 from models.data.people import Wearers
-from models.data.pictures import PictureConfig, PictureMaker
+from models.data.pictures import PictureConfig, PictureMaker, normalize
 from models.data.rasterise import rasterise
 from models.data.render_places import camera_rays, render_places
 from models.data.scenes import Scenes, draw_scenes
@@ -63,6 +64,33 @@ def test_everything_is_made_where_the_clips_are(maker: PictureMaker, clips: Clip
         made = maker.make(clips, 0)
     assert torch.equal(made.image, expected.image)
     assert torch.equal(made.skeleton, expected.skeleton)
+
+
+def test_normalized_as_in_a_capture() -> None:
+    pictures = torch.randint(256, (2, 3, 8, 6), dtype=torch.uint8)
+    expected = crop.normalize(pictures.permute(0, 2, 3, 1))
+    torch.testing.assert_close(normalize(pictures), expected)
+
+
+def test_what_stands_still_moves_with_a_panning_camera(source: ClipSource) -> None:
+    clips = source.batch(3, 4, 5)
+    clips = replace(clips, world_T_camera=clips.world_T_camera[:, :1].repeat(1, 5, 1, 1))
+    boxes = boxes_of_keypoints(clips.keypoints_px)
+    wearers = Wearers(load_body("open"))
+    still = draw_scenes(Draws(0, 0), clips, boxes, wearers, 16)
+    assert still.pan_px.abs().max() < 1e-3 * clips.size_wh.max()
+    assert still.velocity_px.abs().max() > 0.1
+    angle = 0.02 * torch.arange(5)
+    turned = clips.world_T_camera.clone()
+    turn = torch.eye(3).repeat(5, 1, 1)
+    turn[:, 0, 0] = turn[:, 2, 2] = angle.cos()
+    turn[:, 0, 2], turn[:, 2, 0] = angle.sin(), -angle.sin()
+    turned[..., :3, :3] = turned[..., :3, :3] @ turn
+    panned = draw_scenes(Draws(0, 0), replace(clips, world_T_camera=turned), boxes, wearers, 16)
+    shutter = panned.finishes.shutter
+    across = panned.pan_px[:, 0] / panned.focal_px
+    assert (across <= 0).all()  # The camera turns right, everything moves left.
+    assert (across[shutter > 0] < -0.015 * shutter[shutter > 0]).all()
 
 
 def test_pictures_are_full_of_light_and_detail(maker: PictureMaker, clips: Clips) -> None:
