@@ -14,7 +14,7 @@ _SEGMENTS: tuple[tuple[str, str, float, tuple[float, ...]], ...] = (
     ("left_hip", "right_hip", 0.13, (0.5,)),
     ("pelvis", "neck", 0.12, (0.2, 0.45, 0.7)),
     ("left_shoulder", "right_shoulder", 0.10, (0.3, 0.7)),
-    ("neck", "head", 0.10, (1.6,)),
+    ("neck", "head", 0.09, (1.7,)),
     ("left_hip", "left_knee", 0.075, (0.15, 0.45, 0.75)),
     ("left_knee", "left_ankle", 0.055, (0.1, 0.4, 0.7)),
     ("left_shoulder", "left_elbow", 0.05, (0.25, 0.7)),
@@ -22,8 +22,9 @@ _SEGMENTS: tuple[tuple[str, str, float, tuple[float, ...]], ...] = (
 )
 """Two joints, radius of the flesh about the line between them in metres, places along it. The right
 side mirrors the left."""
-_BEHIND = 0.6
-"""Share of a sphere's radius by which a point must lie behind its middle to be hidden."""
+_BEHIND, _BEHIND_HEAD = 0.6, 0.15
+"""Share of a sphere's radius by which a point must lie behind its middle to be hidden; a face lies on
+its head, other points inside the flesh."""
 _STEEP = 60.0
 """How fast a point gets hidden as it goes behind, per metre."""
 _EDGE, _SOFT_EDGE = 3.0, 1.15
@@ -39,7 +40,7 @@ class SelfOcclusion:
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         carriers = landmark_map(MEDIAPIPE_33.name).joints
-        rows, radii, apart = [], [], []
+        rows, radii, depths, apart = [], [], [], []
         for start, end, radius, places in _all_segments():
             a, b = SMPL_24.indices(start, end)
             for place in places:
@@ -48,10 +49,12 @@ class SelfOcclusion:
                 row[b] += place
                 rows.append(row)
                 radii.append(radius)
+                depths.append(radius * (_BEHIND_HEAD if end == "head" else _BEHIND))
                 is_limb = start.partition("_")[0] == end.partition("_")[0] and "_" in start
                 apart.append([not (is_limb and joint in (a, b)) for joint in carriers])
         self._middles = torch.stack(rows).to(device)  # (S, 24)
         self._radii = torch.tensor(radii, device=device)
+        self._depths = torch.tensor(depths, device=device)
         kept = torch.tensor(apart, device=device).T  # (33, S)
         # A point cannot be hidden by the flesh that carries it.
         self._reach = torch.where(kept, _EDGE * _SOFT_EDGE**2, -torch.inf)
@@ -73,7 +76,7 @@ class SelfOcclusion:
         # Positive where the line of sight passes a sphere's middle within its radius, or nearly.
         inside = along.square().mul_(per_radius)
         inside.sub_(((middles**2).sum(-1) * per_radius)[:, None]).add_(self._reach)
-        behind = along.neg_().add_(depth).sub_(_BEHIND * self._radii).mul_(_STEEP)
+        behind = along.neg_().add_(depth).sub_(self._depths).mul_(_STEEP)
         return torch.minimum(inside, behind, out=inside).amax(-1).clamp(0, 1)
 
 
