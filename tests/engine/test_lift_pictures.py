@@ -280,7 +280,7 @@ def test_queue_is_bounded_and_everything_is_lifted_and_kept(tmp_path: Path) -> N
         polls.append(waiting())
         lifter.go.set()
 
-    with NetworkThread(lifter, kept, poll) as thread:  # type: ignore[arg-type]
+    with NetworkThread(lifter, kept, poll) as thread:
         waiting = thread._waiting.qsize
         for row in range(40):
             thread.put((Window(row, (0, 0)), {}))
@@ -297,7 +297,7 @@ def test_an_error_of_the_network_reaches_the_caller(tmp_path: Path) -> None:
     lifter.go.set()
     with (
         pytest.raises(WorkError, match="no room"),
-        NetworkThread(lifter, KeptWindows(tmp_path), lambda: None) as thread,  # type: ignore[arg-type]
+        NetworkThread(lifter, KeptWindows(tmp_path), lambda: None) as thread,
     ):
         for row in range(100):
             thread.put((Window(row, (0,)), {}))
@@ -307,7 +307,7 @@ def test_an_error_of_the_caller_stops_the_network(tmp_path: Path) -> None:
     lifter = SlowLifter()
     with (
         pytest.raises(ZeroDivisionError),
-        NetworkThread(lifter, KeptWindows(tmp_path), lambda: None) as thread,  # type: ignore[arg-type]
+        NetworkThread(lifter, KeptWindows(tmp_path), lambda: None) as thread,
     ):
         thread.put((Window(0, (0,)), {}))
         raise ZeroDivisionError

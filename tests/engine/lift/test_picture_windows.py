@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,7 @@ def test_every_seen_row_is_covered_with_its_own_detection(seed: int, frames: int
 def test_a_person_always_seen_gets_full_windows_with_an_overlap(rows: int) -> None:
     windows = cut_windows(np.zeros(rows, int), 16)
     assert all(len(window.entries) == 16 for window in windows)
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in pairwise(windows):
         assert before.rows.stop - after.first_row >= 4
     assert windows[-1].rows.stop == rows
 
