@@ -34,7 +34,7 @@ class CameraConfig:
     person_share: tuple[float, float] = (0.18, 1.9)
     """Standing height of the person over the picture's height; above 1 the picture cuts it off."""
     nearest_m: float = 0.9
-    """Least distance from the pelvis."""
+    """Least depth of the pelvis, about an arm's reach."""
     pitch_deg: tuple[float, float] = (8.0, 14.0)
     """Mean and deviation of how far a camera looks down."""
     steep_share: float = 0.08
@@ -99,15 +99,27 @@ def draw_cameras(
     share = _draw_share(draws, config, count)
     distance = (focal * height_m / (share * size[:, 1])).clamp(min=config.nearest_m)
     target, wanted_px = _framing(draws, config, pelvis_m, height_m, focal / distance, size, share)
-    place = target[:, 0] + distance[:, None] * _directions(draws, config, count)
-    place = torch.cat([place[:, :2], place[:, 2:].clamp(min=config.lowest_m)], -1)
-    aimed = _aim(target - place[:, None], wanted_px, focal, _rolls(draws, config, count))
+    away = _directions(draws, config, count)
+    roll = _rolls(draws, config, count)
+    place = _above_floor(target[:, 0] + distance[:, None] * away, config)
+    aimed = _aim(target - place[:, None], wanted_px, focal, roll)
+    for _ in range(2):
+        # Who walks towards the camera must not get past it.
+        depth = ((pelvis_m - place[:, None]) * aimed[..., 2]).sum(-1).amin(1)
+        along = (-away[:, None] * aimed[..., 2]).sum(-1).amin(1).clamp(min=0.5)
+        back = (config.nearest_m - depth).clamp(min=0) / along
+        place = _above_floor(place + back[:, None] * away, config)
+        aimed = _aim(target - place[:, None], wanted_px, focal, roll)
     tremble, sway = _tremble(draws, config, times_s)
     world_T_camera = torch.zeros(count, frames, 4, 4, device=draws.device)
     world_T_camera[..., 3, 3] = 1.0
     world_T_camera[..., :3, :3] = aimed @ tremble
     world_T_camera[..., :3, 3] = place[:, None] + sway
     return Cameras(world_T_camera, focal, size)
+
+
+def _above_floor(place: Tensor, config: CameraConfig) -> Tensor:
+    return torch.cat([place[:, :2], place[:, 2:].clamp(min=config.lowest_m)], -1)
 
 
 def _draw_share(draws: Draws, config: CameraConfig, count: int) -> Tensor:

@@ -58,6 +58,16 @@ def test_a_level_static_camera_is_level_and_static() -> None:
     assert (cameras.world_T_camera[:, 0, 2, 1] < 0).all()  # Down is down.
 
 
+def test_nobody_gets_past_the_camera() -> None:
+    times = torch.arange(30)[None].expand(COUNT, -1) / 10.0
+    path = torch.stack([3 * times, 0 * times, 0.9 + 0 * times], -1)  # 9 m
+    config = CameraConfig(handheld_share=0)
+    cameras = draw_cameras(Draws(0, 5), config, path, torch.full((COUNT,), 1.7), times)
+    depth = cameras.see(path[:, :, None])[..., 2]
+    assert (depth.amin((1, 2)) > 0.8 * config.nearest_m).float().mean() > 0.99
+    assert depth.min() > 0.3
+
+
 @pytest.mark.parametrize(("share", "moves"), [(0.0, False), (1.0, True)])
 def test_handheld_cameras_tremble(share: float, moves: bool) -> None:
     config = replace(CameraConfig(), panning_share=0.0, handheld_share=share)
