@@ -58,18 +58,18 @@ def draw_lights(draws: Draws, outdoors: Tensor) -> Lights:
 
 
 def shade(lights: Lights, normals: Tensor, lit: Tensor, wrap: Tensor | float = 0.0) -> Tensor:
-    """Light (P, 3) that falls on P places.
+    """Light (..., 3) that falls on places.
 
     Args:
-        lights: Of each place, (P, ...).
-        normals: (P, 3) unit vectors.
-        lit: (P,) share of the key light that is not in shadow.
+        lights: Of each place, or of axes of length 1 where many have the same.
+        normals: (..., 3) unit vectors.
+        lit: (...) share of the key light that is not in shadow.
         wrap: How far the light reaches round an edge, as it does in skin; 0 for none.
     """
     facing = (normals * lights.toward).sum(-1)
     facing = ((facing + wrap) / (1 + wrap)).clamp(min=0) * lit
-    upward = (0.5 + 0.5 * normals[:, 2])[:, None]
-    return lights.below + (lights.above - lights.below) * upward + lights.key * facing[:, None]
+    upward = (0.5 + 0.5 * normals[..., 2])[..., None]
+    return lights.below + (lights.above - lights.below) * upward + lights.key * facing[..., None]
 
 
 class BodyShadows:

@@ -8,12 +8,13 @@ A batch is a function of the clips, a seed and a step; a clip keeps its place, l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from extpose_blender.engine.body.load import load_body
 
@@ -187,13 +188,13 @@ class PictureMaker:
         for axis in (1, 2):
             around = around.repeat_interleave(self.config.supersample, axis)
         painted = self._paint(seen.pixel, seen.depth_m, color, velocity, around)
-        painted = avg_pool2d(painted.permute(0, 3, 1, 2), self.config.supersample)
+        painted = avg_pool2d(painted, self.config.supersample)
         return painted[:, :3], painted[:, 3:]
 
     def _paint(
         self, pixel: Tensor, depth_m: Tensor, color: Tensor, velocity: Tensor, around: Tensor
     ) -> Tensor:
-        """Lay pixels over a fine grid along their way: (N, H, W, 4), colour times cover and cover.
+        """Lay pixels over a fine grid along their way: (N, 4, H, W), colour times cover and cover.
 
         Args:
             pixel: (P,) numbers of the pixels.
@@ -217,9 +218,9 @@ class PictureMaker:
             place = ((picture * height + row) * width + column)[inside]
             free = depth_m[inside] < around.flatten()[place]
             sums.index_add_(0, place[free], layers[inside][free])
-        painted = sums.float() / (_FIXED_POINT * len(moves))
-        painted = painted / painted[:, 3:].clamp(min=1.0)  # Ways may cross.
-        return painted.view(count, height, width, 4)
+        painted = (sums.float() / (_FIXED_POINT * len(moves))).view(count, height, width, 4)
+        painted = (painted / painted[..., 3:].clamp(min=1.0)).permute(0, 3, 1, 2)  # Ways may cross.
+        return painted if len(moves) == 1 else _without_gaps(painted)
 
     def _finished(
         self, linear: Tensor, scenes: Scenes, inside: Tensor, generator: torch.Generator
@@ -229,11 +230,20 @@ class PictureMaker:
         stored = expose(linear, finishes, inside)
         # A person who is small in the frame is enlarged by the crop, and so are noise and blocks.
         enlarged = (CROP_SIZE / scenes.boxes.side_px).clamp(max=6.0)
-        stored = add_noise(stored, finishes.noise * enlarged.clamp(min=0.5), generator)
+        grain = finishes.noise * enlarged.clamp(0.5, 2.0) * math.sqrt(zoom)
+        stored = add_noise(stored, grain, generator)
         stored = blur(stored, (finishes.blur_px**2 + (0.35 * enlarged) ** 2).sqrt() * zoom)
         stored = compress(stored, finishes.coarseness)
         levels = (stored * 255).round().clamp(0, 255)
         return torch.where(inside, levels, 0.0).to(torch.uint8)
+
+
+def _without_gaps(painted: Tensor) -> Tensor:
+    """Painted pixels (N, 4, H, W) without the gaps that open where neighbours' ways part."""
+    cover = painted[:, 3:]
+    closed = -max_pool2d(-max_pool2d(cover, 3, 1, 1), 3, 1, 1)
+    nearby = avg_pool2d(painted, 3, 1, 1)
+    return painted + (closed - cover) * nearby / nearby[:, 3:].clamp(min=1e-3)
 
 
 def _with_guests(scenes: Scenes, everyone: Scenes, shadows: BodyShadows) -> _Meshes:

@@ -89,11 +89,9 @@ def render_places(
     dark, light = (_rows(colors, surface) for colors in (looks.dark, looks.light))
     color = dark + (light - dark) * texel
     lit = shadows.lit_places(points)
-    count, pixels = depth.shape
-    each = torch.arange(count, device=depth.device).repeat_interleave(pixels)
-    arriving = shade(lights.select(each), normal.flatten(0, 1), lit.flatten())
+    arriving = shade(lights.select((slice(None), None)), normal, lit)
     corner = _corner_darkness(places, points, surface)
-    color = color * arriving.unflatten(0, (count, pixels)) * corner[..., None]
+    color = color * arriving * corner[..., None]
     return PlacePictures(_with_sky(places, lights, rays, color, texel, depth, is_sky), depth)
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 class Rows:
     """A base for dataclasses of tensors, or of such dataclasses, with one row for each thing."""
 
-    def select(self, index: Tensor) -> Self:
-        """Some of the rows, or some more than once."""
+    def select(self, index: Tensor | tuple[slice | None, ...]) -> Self:
+        """Some of the rows, or some more than once; or whatever else indexes every tensor."""
         parts: dict[str, Any] = vars(self)
         return type(self)(
             **{
