@@ -21,7 +21,7 @@ from .rows import Rows
 from .surroundings import Places, draw_places
 from .wardrobe import Outfits
 
-_NEAR_FLOOR_M = 0.12
+_NEAR_FLOOR_M = 0.25
 """A body whose lowest point is this near to the ground stands on it."""
 _GUEST_SHARE = 0.2
 """Clips in which somebody else is there."""

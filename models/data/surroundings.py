@@ -28,6 +28,8 @@ HUNG = 4
 """The first boxes hang on the walls: pictures, windows, doors."""
 _IN_THE_WAY = 2
 """The last boxes may stand between the camera and the person."""
+_SEATS = 1
+"""The ones before those may be under a person who sits."""
 _OUTDOORS_SHARE = 0.4
 _OCCLUDED_SHARE = 0.15
 
@@ -108,8 +110,9 @@ def draw_places(draws: Draws, people_m: Tensor, cameras_m: Tensor, floor_m: Tens
     standing = _standing(draws, reach, camera, outdoors)
     hung = _hung(draws, low, high, outdoors)
     blocking = _in_the_way(draws, people.mean(1), camera)
-    parts = [hung, standing[:, : BOXES - HUNG - _IN_THE_WAY], blocking]
-    things = torch.cat([*parts, standing[:, BOXES - HUNG - _IN_THE_WAY :]], 1)
+    boxes = BOXES - HUNG - _SEATS - _IN_THE_WAY
+    parts = [hung, standing[:, :boxes], _seats(draws, people), blocking, standing[:, boxes:]]
+    things = torch.cat(parts, 1)
     yaw = things[..., 6]
     return Places(
         place_T_world,
@@ -154,7 +157,7 @@ def _shell(
 
 def _standing(draws: Draws, reach: Tensor, camera: Tensor, outdoors: Tensor) -> Tensor:
     """Things round the path (B, n, 7): middle, half size, turn; none hides the person."""
-    count, boxes = len(reach), BOXES - HUNG - _IN_THE_WAY
+    count, boxes = len(reach), BOXES - HUNG - _SEATS - _IN_THE_WAY
     things = boxes + BALLS
     far = outdoors[:, None] & draws.chance(0.7, count, things)
     half = torch.where(
@@ -207,6 +210,21 @@ def _hung(draws: Draws, low: Tensor, high: Tensor, outdoors: Tensor) -> Tensor:
     half_x, half_y = torch.where(on_x, thin, wide), torch.where(on_x, wide, thin)
     zero = torch.zeros_like(wide)
     return torch.stack([x, y, height, half_x, half_y, tall, zero], -1)
+
+
+def _seats(draws: Draws, people: Tensor) -> Tensor:
+    """A box below many of those who stay in one place with a low pelvis (B, 1, 7)."""
+    count, middle = len(people), people.mean(1)
+    top = middle[:, 2] - draws.uniform(count, low=0.08, high=0.13)
+    stays = (people - middle[:, None]).norm(dim=-1).amax(1) < 0.15
+    here = stays & (top > 0.2) & (top < 0.65) & draws.chance(0.6, count)
+    half = torch.cat(
+        [draws.uniform(count, 2, low=0.16, high=0.34), top.clamp(min=0.1)[:, None] / 2], -1
+    )
+    # A thing that nobody is to see lies in the ground.
+    height = torch.where(here, half[:, 2], -5.0)
+    turn = draws.uniform(count, 1, high=3.1416)
+    return torch.cat([middle[:, :2], height[:, None], half, turn], -1)[:, None]
 
 
 def _in_the_way(draws: Draws, person: Tensor, camera: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from models.data.pictures import PictureConfig, PictureMaker, normalize
 from models.data.rasterise import rasterise
 from models.data.render_places import camera_rays, render_places
 from models.data.scenes import Scenes, draw_scenes
+from models.data.surroundings import draw_places
 from models.data.textures import TextureBank
 
 _SMALL = PictureConfig(size_hw=(128, 96), frames_at_once=16)
@@ -169,6 +170,18 @@ def test_people_stand_on_the_floor_within_their_place(scenes: Scenes) -> None:
     assert (cameras < high).all()
     assert (points[..., :2].amin(1) > low[:, :2] - 0.3).all()
     assert (points[..., :2].amax(1) < high[:, :2] + 0.3).all()
+
+
+def test_many_who_sit_have_a_seat_and_nobody_who_stands() -> None:
+    people = torch.zeros(200, 3, 3)
+    people[:100, :, 2], people[100:, :, 2] = 0.5, 0.9
+    cameras = torch.tensor([0.0, -4.0, 1.5]).expand(200, 3, 3)
+    places = draw_places(Draws(0, 0), people, cameras, torch.zeros(200))
+    below = places.centers_m[..., :2].norm(dim=-1) < 0.01
+    tops = (places.centers_m + places.halves_m)[..., 2]
+    seated = below & (tops > 0.3) & (tops < 0.5)
+    assert 40 <= seated[:100].any(1).sum() <= 80
+    assert not (below & (tops > 0)).any(1)[100:].any()
 
 
 def test_things_seldom_hide_the_person(source: ClipSource, wearers: Wearers) -> None:
