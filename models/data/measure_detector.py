@@ -75,7 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "compare":
         print_comparison(sightings)
         return 0
-    write_npz(options.out, fit_errors(sightings))
+    arrays = fit_errors(sightings)
+    write_npz(
+        options.out, {n: a if a.dtype.kind == "U" else a.astype("f4") for n, a in arrays.items()}
+    )
     print(f"{sum(len(s.seen) for s in sightings)} pictures in {options.out}", file=sys.stderr)
     return 0
 
