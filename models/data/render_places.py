@@ -14,6 +14,8 @@ from .lighting import BodyShadows, Lights, shade
 from .surroundings import BOXES, HUNG, SHELL, SKY_M, Places
 from .textures import TextureBank
 
+_NEAREST_M = 0.15
+"""Things nearer than this are not seen."""
 _FOG_M = 90.0
 """Distance outdoors after which two thirds of a colour are the sky's."""
 
@@ -103,31 +105,47 @@ def _nearest(places: Places, rays: Rays) -> tuple[Tensor, Tensor]:
     depth, axis = ((walls - origin) / direction).min(-1)
     ahead = (direction.gather(-1, axis[..., None])[..., 0] > 0).long()
     surface = 2 * axis + ahead
+    x, y, z = (part.contiguous() for part in direction.unbind(-1))
+    starts = _unturned(origin - places.centers_m, places.turns)  # (N, things, 3)
     for k in range(places.centers_m.shape[1]):
-        start, along = _into_thing(places, k, rays.origin[:, None], direction)
-        along = torch.where(along.abs() < 1e-6, 1e-6, along)
-        half = places.halves_m[:, k, None]
-        if k < BOXES:
-            here = -start / along
-            reach = (half / along).abs()
-            first, last = (here - reach).amax(-1), (here + reach).amin(-1)
-            met = first < last
-        else:
-            start, along = start / half, along / half
-            square, product = (along * along).sum(-1), (along * start).sum(-1)
-            root = product * product - square * ((start * start).sum(-1) - 1)
-            met = root > 0
-            first = (-product - root.clamp(min=0).sqrt()) / square
-        met &= (first > 0.15) & (first < depth)
+        cosine, sine = places.turns[:, k, None].unbind(-1)
+        along = (cosine * x + sine * y, cosine * y - sine * x, z)
+        meet = _meet_box if k < BOXES else _meet_ball
+        first, met = meet(starts[:, k, None], along, places.halves_m[:, k, None])
+        met &= (first > _NEAREST_M) & (first < depth)
         depth = torch.where(met, first, depth)
         surface = torch.where(met, SHELL + k, surface)
     return depth, surface
 
 
-def _into_thing(places: Places, k: int, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Ray starts (N, 1, 3) and directions (N, P, 3) in the frame of thing k."""
-    turn = places.turns[:, k, None]
-    return _unturned(origin - places.centers_m[:, k, None], turn), _unturned(direction, turn)
+def _meet_box(start: Tensor, along: tuple[Tensor, ...], half: Tensor) -> tuple[Tensor, Tensor]:
+    """Where rays enter a box about zero, and whether they do.
+
+    Args:
+        start: (N, 1, 3).
+        along: x, y and z of the directions, each (N, P).
+        half: (N, 1, 3) half its size.
+    """
+    enter, leave = [], []
+    for axis, part in enumerate(along):
+        inverse = 1 / torch.where(part.abs() < 1e-6, 1e-6, part)
+        here, reach = -start[..., axis] * inverse, half[..., axis] * inverse.abs()
+        enter.append(here - reach)
+        leave.append(here + reach)
+    first = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
+    last = torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
+    return first, first < last
+
+
+def _meet_ball(start: Tensor, along: tuple[Tensor, ...], half: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for an ellipsoid."""
+    start = start / half
+    scaled = [part / half[..., axis] for axis, part in enumerate(along)]
+    x, y, z = scaled
+    square = x * x + y * y + z * z
+    product = x * start[..., 0] + y * start[..., 1] + z * start[..., 2]
+    root = product * product - square * ((start * start).sum(-1) - 1)
+    return (-product - root.clamp(min=0).sqrt()) / square, root > 0
 
 
 def _unturned(vectors: Tensor, turn: Tensor) -> Tensor:
