@@ -1,6 +1,6 @@
 """`python -m models.data.measure_detector`: how MediaPipe's detector errs, written down.
 
-    python -m models.data.measure_detector collect --videos DIR … --stills DIR … --out SIGHTINGS.npz
+    python -m models.data.measure_detector collect [--videos DIR …] [--stills DIR …] --out SIGHTINGS.npz
     python -m models.data.measure_detector fit SIGHTINGS.npz          # writes mediapipe_errors.npz
     python -m models.data.measure_detector compare SIGHTINGS.npz      # made errors beside real ones
 
@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     verb = verbs.add_parser("collect", help="show rendered pictures to the detector")
     verb.add_argument("--videos", type=Path, nargs="*", default=[])
     verb.add_argument("--stills", type=Path, nargs="*", default=[])
+    verb.add_argument("--seed", type=int, default=0, help="chooses where pictures are cut")
     verb.add_argument("--out", type=Path, required=True)
     verb = verbs.add_parser("fit", help="write the statistics that training draws from")
     verb.add_argument("sightings", type=Path, nargs="+")
@@ -67,8 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     verb.add_argument("sightings", type=Path, nargs="+")
     options = parser.parse_args(arguments)
     if options.verb == "collect":
-        found = [s for folder in options.videos for s in collect(folder)]
-        found += [s for folder in options.stills for s in collect(folder, stills=True)]
+        found = [s for folder in options.videos for s in collect(folder, False, options.seed)]
+        found += [s for folder in options.stills for s in collect(folder, True, options.seed)]
         write_sightings(options.out, found)
         return 0
     sightings = [s for path in options.sightings for s in read_sightings(path)]
