@@ -83,8 +83,15 @@ def smooth_factor(times_s: Tensor, tau_s: Tensor | float) -> Tensor:
         (B, T, T) lower triangles: their product with normal numbers (B, T, C) has deviation 1 and
         correlation (1 + d) exp(-d), d the distance in `tau_s`, so it has a speed without jumps.
     """
-    tau = torch.as_tensor(tau_s, dtype=torch.float64, device=times_s.device).reshape(-1, 1, 1)
-    times = times_s.double()
+    tau = torch.as_tensor(tau_s, dtype=torch.float64, device=times_s.device)
+    if tau.dim() == 0:
+        # Clips of one frame rate share their factor.
+        few, which = times_s.unique(dim=0, return_inverse=True)
+        return _factor(few.double(), tau)[which]
+    return _factor(times_s.double(), tau.reshape(-1, 1, 1))
+
+
+def _factor(times: Tensor, tau: Tensor) -> Tensor:
     distance = (times[:, :, None] - times[:, None, :]).abs() / tau
     covariance = (1 + distance) * torch.exp(-distance)
     covariance = covariance + 1e-6 * torch.eye(times.shape[1], dtype=torch.float64).to(times)
