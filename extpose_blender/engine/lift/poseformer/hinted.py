@@ -38,6 +38,7 @@ _LINES = tuple(
 )
 """Other lines whose direction tells of a turn: feet, hands, head, shoulders, hips."""
 
+_HIPS = list(MEDIAPIPE_33.indices("left_hip", "right_hip"))
 _REST = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0))
 """Directions of both bones of each limb at rest, a T-pose."""
 _HINGES = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -49,11 +50,48 @@ _TURNED = tuple(
 )
 """Joints that are turned at the upper end and at the hinge of each limb."""
 
+_LEAST_SIZE = 0.05
+"""A metre is believed to be at least so many box units."""
+_DEEPEST = 0.6
+"""Points are believed to be at most this share of the person's distance nearer or farther."""
+
 FEATURES = 6 + 3 * (len(MEDIAPIPE_33) + 3 * len(_LIMBS) + len(_LINES))
 """Numbers that describe a frame's hints."""
 
 _STRAIGHT = 0.15
 """Sine of the bend below which a hinge's plane is no longer told in full."""
+
+
+def joined_points(keypoints: Tensor, hints_m: Tensor, log_width: Tensor) -> Tensor:
+    """Put the detector's 3D points where its 2D points see them, in true perspective.
+
+    Across the line of sight a detector's picture points are several times as good as its 3D points;
+    along it there are the latter alone. Size and place of the 3D points in the box are those that
+    lay them best over the picture points.
+
+    Args:
+        keypoints: (..., 33, 3) box units, score.
+        hints_m: (..., 33, 4) metres, score.
+        log_width: (...) logarithm of the box's side over the focal length.
+
+    Returns:
+        (..., 33, 3) metres, origin between the hips.
+    """
+    seen, weight = keypoints[..., :2], keypoints[..., 2:].clamp_min(1e-3)
+    points = hints_m[..., :3]
+    share = weight / weight.sum(-2, keepdim=True)
+    middle = (seen * share).sum(-2, keepdim=True)
+    nearer = torch.ones_like(share)
+    for _ in range(2):
+        drawn = points[..., :2] / nearer
+        drawn = drawn - (drawn * share).sum(-2, keepdim=True)
+        both = (share * drawn * (seen - middle)).sum((-1, -2), keepdim=True)
+        size = both / (share * drawn.square()).sum((-1, -2), keepdim=True).clamp_min(1e-6)
+        size = size.clamp_min(_LEAST_SIZE)
+        slope = size * log_width.exp()[..., None, None] * points[..., 2:]  # Depth over distance.
+        nearer = 1 + slope.clamp(-_DEEPEST, _DEEPEST)
+    placed = torch.cat([seen * nearer / size, points[..., 2:]], -1)
+    return placed - placed[..., _HIPS, :].mean(-2, keepdim=True)
 
 
 def describe_hints(hints_m: Tensor) -> Tensor:

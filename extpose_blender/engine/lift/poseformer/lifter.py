@@ -1,6 +1,7 @@
 """The lifter `poseformer`: keypoints and 3D hints of a person through a small network over time.
 
-track ─▶ boxes, inputs ─▶ windows through the network, joined ─▶ rows ─▶ body in the camera
+track ─▶ sides put right ─▶ boxes, inputs ─▶ windows through the network, joined ─▶ body in the
+camera
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ....protocol.files import sha256_of
 from ....protocol.flow import Intrinsics, LiftedTrack, Track
 from ..base import OnProgress, OnWindow, RestBody
 from ..extpose.place import LEAST_SCALE, MODEL_TYPES, assemble_track
+from ..fit.evidence import gather_evidence
+from ..fit.sides import find_swaps, swap_sides
 from .predict import predict_rows
 from .weights_file import PoseFormerWeights, find_weights, read_weights
 
@@ -81,6 +84,7 @@ class PoseFormerLifter:
                 f"`poseformer` reads the points `{trained.skeleton}`, not `{track.skeleton}`",
                 "Try `--lifter fit`, or another `--detector`",
             )
+        track, notes = _with_sides_put_right(track, intrinsics)
         predictions = predict_rows(
             self._weights.network, track, intrinsics, _told(on_progress, len(track))
         )
@@ -98,6 +102,7 @@ class PoseFormerLifter:
         lifted = assemble_track(
             track, predictions, self._body, trained.body_id, intrinsics, height_m
         )
+        lifted = replace(lifted, notes=notes + lifted.notes)
         if on_window is not None:
             on_window(track.active, _part(lifted, track.active))
         if on_progress is not None:
@@ -109,6 +114,16 @@ class PoseFormerLifter:
         weights = read_weights(self._path)
         weights.network.to(self._device)
         return weights
+
+
+def _with_sides_put_right(track: Track, intrinsics: Intrinsics) -> tuple[Track, tuple[str, ...]]:
+    """The track with left and right put back where the detector swapped them, and what to say of it."""
+    sizes = gather_evidence(track, intrinsics, "cpu").size_px.numpy()
+    swaps = find_swaps(track, sizes)
+    if not swaps.any():
+        return track, ()
+    note = f"left and right were swapped back in {int((swaps > 0).sum())} rows"
+    return swap_sides(track, swaps), (note,)
 
 
 def _told(on_progress: OnProgress | None, rows: int) -> Callable[[int], None] | None:

@@ -25,7 +25,7 @@ from ....protocol.skeletons import SMPL_24
 from ..extpose.head import BETAS, rot6d_to_rotmat
 from .config import PoseFormerConfig
 from .features import POINTS, VIEW, Inputs
-from .hinted import FEATURES, describe_hints, hinted_turns
+from .hinted import FEATURES, describe_hints, hinted_turns, joined_points
 
 JOINTS = 24
 """Rotations of SMPL that the network predicts."""
@@ -97,7 +97,8 @@ class PoseFormer(nn.Module):
     def forward(self, inputs: Inputs) -> Prediction:
         """Predict every frame, seen or not."""
         shows = inputs.shows_keypoints | inputs.shows_hints
-        tokens = self.frame(self._described(inputs)) + self.time(_waves(inputs.time_s))
+        points = _points_of(inputs)
+        tokens = self.frame(self._described(inputs, points)) + self.time(_waves(inputs.time_s))
         distance = (inputs.time_s[:, :, None] - inputs.time_s[:, None]).abs()
         hidden = torch.where(shows, 0.0, _NEVER)[:, None, None]  # (B, 1, 1, T)
         for block in self.blocks:
@@ -106,23 +107,23 @@ class PoseFormer(nn.Module):
         share = shows.to(tokens) + 1e-6
         mean = (tokens * share[..., None]).sum(1) / share.sum(1, keepdim=True)
         camera = self.camera(tokens)
-        begun = self._hinted(inputs, distance)
+        begun = self._hinted(inputs, points, distance)
         rotmat = rot6d_to_rotmat(begun + self.pose(tokens).unflatten(-1, (JOINTS, 6)))
         return Prediction(rotmat, self.shape(mean), camera[..., 0], camera[..., 1:])
 
-    def _described(self, inputs: Inputs) -> Tensor:
+    def _described(self, inputs: Inputs, points: Tensor) -> Tensor:
         """(B, T, 2 D) what each frame shows."""
         keypoints = self.keypoints(inputs.keypoints.flatten(2))
-        hints = self.hints(torch.cat([inputs.hints.flatten(2), describe_hints(inputs.hints)], -1))
+        hints = self.hints(torch.cat([inputs.hints.flatten(2), describe_hints(points)], -1))
         return (
             torch.where(inputs.shows_keypoints[..., None], keypoints, self.no_keypoints)
             + torch.where(inputs.shows_hints[..., None], hints, self.no_hints)
             + self.view(inputs.view)
         )
 
-    def _hinted(self, inputs: Inputs, distance: Tensor) -> Tensor:
+    def _hinted(self, inputs: Inputs, points: Tensor, distance: Tensor) -> Tensor:
         """(B, T, 24, 6) first two columns of the turns that hints alone give, evened out."""
-        turns = hinted_turns(inputs.hints)[..., :2].mT.flatten(-2)
+        turns = hinted_turns(points)[..., :2].mT.flatten(-2)
         usual = turns.new_tensor([_UPRIGHT, *[_AT_REST] * (JOINTS - 1)])
         hidden = torch.where(inputs.shows_hints, 0.0, _NEVER)[:, None]
         share = (hidden - self.even_rate.abs() * distance).softmax(-1)  # (B, T, T)
@@ -168,6 +169,13 @@ def mirror_prediction(prediction: Prediction) -> Prediction:
     return Prediction(
         prediction.rotmat[:, :, order] * signs, prediction.betas, prediction.log_scale, shift
     )
+
+
+def _points_of(inputs: Inputs) -> Tensor:
+    """(B, T, 33, 3) the detector's 3D points, laid over its picture points where those are shown."""
+    joined = joined_points(inputs.keypoints, inputs.hints, inputs.view[..., 2])
+    shown = inputs.shows_keypoints[..., None, None]
+    return torch.where(shown, joined, inputs.hints[..., :3])
 
 
 def _waves(time_s: Tensor) -> Tensor:

@@ -15,6 +15,14 @@ from extpose_blender.engine.lift.poseformer.features import (
     network_inputs,
     rays_to,
 )
+from extpose_blender.engine.lift.poseformer.hinted import (
+    FEATURES,
+    describe_hints,
+    hinted_turns,
+    joined_points,
+)
+from extpose_blender.protocol.geometry import rotvec_to_rotmat
+from extpose_blender.protocol.skeletons import SMPL_24
 from tests.engine.lift.synthetic import CAMERA, walking_person
 
 SIZE = torch.tensor([[CAMERA.width, CAMERA.height]], dtype=torch.float32)
@@ -105,3 +113,42 @@ def test_time_is_told_from_the_middle(rows: int) -> None:
     assert inputs.time_s.sum().abs() < 1e-4
     if rows > 1:
         torch.testing.assert_close(inputs.time_s.diff(), torch.full((1, rows - 1), 1 / 30))
+
+
+def test_joined_points_are_the_body_in_true_perspective() -> None:
+    # Hints whose picture part is wrong, before a lens that is near: the picture points put it right.
+    person = walking_person(distance_m=2.0)
+    keypoints = torch.tensor(person.track.keypoints_2d)[None]
+    hints = torch.tensor(person.track.hints_3d_m)[None]
+    wrong = hints.clone()
+    wrong[..., :2] += 0.1 * torch.randn(wrong[..., :2].shape, generator=torch.manual_seed(0))
+    _, inputs = seen_inputs(keypoints, wrong)
+    joined = joined_points(inputs.keypoints, inputs.hints, inputs.view[..., 2])
+    assert float((joined - hints[..., :3]).norm(dim=-1).mean()) < 0.035
+    assert float((wrong - hints).norm(dim=-1).mean()) > 0.1
+
+
+def test_turns_of_hinted_joints_lay_the_limbs_along_the_points() -> None:
+    hints = torch.tensor(walking_person().track.hints_3d_m)[..., :3]
+    turns = hinted_turns(hints)
+    torch.testing.assert_close(turns @ turns.mT, torch.eye(3).expand_as(turns), atol=1e-4, rtol=0)
+    points, joints = walking_person().track.points.index, SMPL_24.index
+    for side, rest in (("left", 1.0), ("right", -1.0)):
+        arm = hints[:, points[f"{side}_elbow"]] - hints[:, points[f"{side}_shoulder"]]
+        upper = turns[:, 0] @ turns[:, joints[f"{side}_shoulder"]]
+        along = upper @ torch.tensor([rest, 0.0, 0.0])
+        torch.testing.assert_close(along, arm / arm.norm(dim=-1, keepdim=True), atol=1e-4, rtol=0)
+        fore = hints[:, points[f"{side}_wrist"]] - hints[:, points[f"{side}_elbow"]]
+        along = upper @ turns[:, joints[f"{side}_elbow"]] @ torch.tensor([rest, 0.0, 0.0])
+        torch.testing.assert_close(along, fore / fore.norm(dim=-1, keepdim=True), atol=1e-4, rtol=0)
+
+
+def test_what_hints_tell_of_the_limbs_does_not_depend_on_which_way_the_body_faces() -> None:
+    hints = torch.tensor(walking_person().track.hints_3d_m)[..., :3]
+    turn = torch.tensor(rotvec_to_rotmat(np.array([0.4, -1.2, 0.7])), dtype=torch.float32)
+    plain, turned = describe_hints(hints), describe_hints(hints @ turn.T)
+    assert plain.shape[-1] == FEATURES
+    torch.testing.assert_close(turned[:, 6:], plain[:, 6:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        hinted_turns(hints @ turn.T)[:, 0], turn @ hinted_turns(hints)[:, 0], atol=1e-4, rtol=0
+    )
