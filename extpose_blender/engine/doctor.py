@@ -242,6 +242,10 @@ def _added_models() -> Iterator[Finding]:
             step = f"Run `extpose models add FILE --name {model.name}` again" if fault else ""
             found = fault or f"{model.kind}, {model.licence}"
             yield Finding("models", model.name, NOTE if fault else OK, found, step)
+        if not any(model.kind == "weights" for model in weights.added_models()):
+            step = "Get a checkpoint of HMR2.0 or ExtPose, then run `extpose models add FILE`"
+            found = "no weights added; needed for `--lifter extpose`"
+            yield Finding("models", "extpose", NOTE, found, step)
     except ExtPoseError as error:
         yield Finding("models", "index", NOTE, error.message, error.hint)
 
