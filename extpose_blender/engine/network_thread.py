@@ -15,13 +15,19 @@ from .kept_windows import KeptWindows
 from .lift.base import Crop, PictureLifter
 from .lift.windows import Window
 
-WAITING_WINDOWS = 8
-"""Windows that wait at the most, beside those in the network."""
+WAITING_ROWS = 128
+"""Rows of people that wait at the most, in windows, beside those in the network: single pictures go
+through a GPU in large batches."""
 
 _POLL_S = 0.1
 
 Item = tuple[Window, Mapping[int, Crop | None]]
 """A window and the crops of its rows."""
+
+
+def waiting_windows(frames: int) -> int:
+    """How many windows of that many rows may wait."""
+    return max(2, WAITING_ROWS // frames)
 
 
 class NetworkThread:
@@ -39,7 +45,7 @@ class NetworkThread:
         self._lifter = lifter
         self._kept = kept
         self._poll = poll
-        self._waiting: queue.Queue[Item | None] = queue.Queue(WAITING_WINDOWS)
+        self._waiting: queue.Queue[Item | None] = queue.Queue(waiting_windows(lifter.frames))
         self._error: BaseException | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="extpose-network", daemon=True)

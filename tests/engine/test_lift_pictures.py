@@ -15,7 +15,7 @@ from extpose_blender.engine.lift.base import Crop
 from extpose_blender.engine.lift.extpose.checkpoint import TrainedFor
 from extpose_blender.engine.lift.extpose.weights_file import write_weights
 from extpose_blender.engine.lift.windows import Window
-from extpose_blender.engine.network_thread import WAITING_WINDOWS, NetworkThread
+from extpose_blender.engine.network_thread import NetworkThread, waiting_windows
 from extpose_blender.engine.pipeline import capture
 from extpose_blender.engine.report import Listener
 from extpose_blender.protocol.errors import (
@@ -282,13 +282,13 @@ def test_queue_is_bounded_and_everything_is_lifted_and_kept(tmp_path: Path) -> N
 
     with NetworkThread(lifter, kept, poll) as thread:
         waiting = thread._waiting.qsize
-        for row in range(40):
+        for row in range(60):
             thread.put((Window(row, (0, 0)), {}))
-    assert polls[0] == WAITING_WINDOWS
-    assert sum(lifter.batches) == len(kept) == 40
+    assert polls[0] == waiting_windows(lifter.frames)
+    assert sum(lifter.batches) == len(kept) == 60
     assert max(lifter.batches) <= 3
     again = KeptWindows(tmp_path)
-    assert len(again) == 40
+    assert len(again) == 60
     assert (7, (0, 0)) in again
 
 
