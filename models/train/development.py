@@ -12,12 +12,14 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from extpose_blender.engine.body.layer import SkinLayer
 from extpose_blender.engine.lift.poseformer.features import Boxes, rays_to
 from extpose_blender.engine.lift.poseformer.network import PoseFormer
 from extpose_blender.engine.lift.poseformer.predict import predict_rows
@@ -149,9 +151,14 @@ def estimate(network: PoseFormer, sighting: Sighting) -> tuple[np.ndarray, np.nd
     size = torch.tensor([[camera.width, camera.height]], dtype=torch.float32)
     rays = rays_to(boxes, torch.tensor([camera.focal_px], dtype=torch.float32), size)
     rotmat[:, 0] = rays[0] @ rotmat[:, 0]
-    joints = open_body_layer().joints(torch.tensor(rows.betas)[None], rotmat[:, :BODY_JOINTS])
+    joints = _layer().joints(torch.tensor(rows.betas)[None], rotmat[:, :BODY_JOINTS])
     wanted = list(SMPL_24.indices(*sighting.truth.joint_names))
     return joints[:, wanted].double().numpy(), rows.seen
+
+
+@cache
+def _layer() -> SkinLayer:
+    return open_body_layer()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from extpose_blender.engine.body.layer import SkinLayer
 from extpose_blender.engine.body.load import load_body
 
@@ -11,9 +9,8 @@ BODY_JOINTS = 22
 """Joints that are compared: SMPL's without the hands."""
 
 
-@cache
 def open_body_layer() -> SkinLayer:
-    """The open body with its first 22 joints; its shape numbers are those that are predicted."""
+    """A layer of the open body with its first 22 joints; its shape numbers are those predicted."""
     body = load_body("open")
     return SkinLayer(
         body.v_template,

@@ -25,7 +25,7 @@ from .config import TrainConfig
 from .easier import EasedErrors
 from .open_body import BODY_JOINTS
 from .poseformer_losses import PoseFormerLoss, Target
-from .task import Losses, Sources
+from .task import Losses, Sources, narrow
 
 _SHORTER = 3
 """How many times shorter the clips of every other step are."""
@@ -82,7 +82,8 @@ class PoseFormerTask:
         inputs = network_inputs(
             batch.keypoints_px, batch.hints_m, boxes, focal, batch.size_wh, batch.fps
         )
-        found = self.network(hide(inputs, draws))
+        with narrow(self._device):
+            found = self.network(hide(inputs, draws))
         target = Target(
             batch.rotmat,
             batch.betas,

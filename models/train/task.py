@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from .config import TASKS, TrainConfig
@@ -50,6 +52,13 @@ class Task(Protocol):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Scores of a network on the development set, by name; empty where there is none."""
+
+
+def narrow(device: torch.device | str) -> AbstractContextManager[Any]:
+    """Products in bf16 where the device multiplies it faster. For networks, not for geometry."""
+    if torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
 
 
 def make_task(config: TrainConfig, sources: Sources, device: str) -> Task:

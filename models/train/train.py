@@ -8,7 +8,6 @@ its newest state to the same weights, and a run may be split into pieces of any 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import json
 import sys
@@ -114,8 +113,7 @@ def _step(config: TrainConfig, task: Task, state: RunState, batch: Any) -> Losse
     for group in state.optimizer.param_groups:
         group["lr"] = config.learning_rate(state.step)
     state.network.train()
-    with _narrow(next(state.network.parameters()).device):
-        losses = task.losses(state.step, batch)
+    losses = task.losses(state.step, batch)
     state.optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
     nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
@@ -126,13 +124,6 @@ def _step(config: TrainConfig, task: Task, state: RunState, batch: Any) -> Losse
         torch._foreach_lerp_(averaged, list(state.network.parameters()), 1 - share)
     state.step += 1
     return losses
-
-
-def _narrow(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Products in bf16 where the device multiplies it faster; sums stay in fp32."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    return contextlib.nullcontext()
 
 
 def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.AdamW:

@@ -96,25 +96,28 @@ class PoseFormer(nn.Module):
 
     def forward(self, inputs: Inputs) -> Prediction:
         """Predict every frame, seen or not."""
-        shows = inputs.shows_keypoints | inputs.shows_hints
-        points = _points_of(inputs)
-        tokens = self.frame(self._described(inputs, points)) + self.time(_waves(inputs.time_s))
         distance = (inputs.time_s[:, :, None] - inputs.time_s[:, None]).abs()
+        with torch.autocast(inputs.time_s.device.type, enabled=False):  # Angles need their digits.
+            points = _points_of(inputs)
+            described = describe_hints(points)
+            begun = self._hinted(inputs, points, distance)
+        shows = inputs.shows_keypoints | inputs.shows_hints
+        tokens = self.frame(self._tokens(inputs, described)) + self.time(_waves(inputs.time_s))
         hidden = torch.where(shows, 0.0, _NEVER)[:, None, None]  # (B, 1, 1, T)
         for block in self.blocks:
             tokens = block(tokens, distance, hidden)
         tokens = self.norm(tokens)
         share = shows.to(tokens) + 1e-6
         mean = (tokens * share[..., None]).sum(1) / share.sum(1, keepdim=True)
-        camera = self.camera(tokens)
-        begun = self._hinted(inputs, points, distance)
-        rotmat = rot6d_to_rotmat(begun + self.pose(tokens).unflatten(-1, (JOINTS, 6)))
-        return Prediction(rotmat, self.shape(mean), camera[..., 0], camera[..., 1:])
+        camera = self.camera(tokens).float()
+        turns = begun + self.pose(tokens).float().unflatten(-1, (JOINTS, 6))
+        shape = self.shape(mean).float()
+        return Prediction(rot6d_to_rotmat(turns), shape, camera[..., 0], camera[..., 1:])
 
-    def _described(self, inputs: Inputs, points: Tensor) -> Tensor:
+    def _tokens(self, inputs: Inputs, described: Tensor) -> Tensor:
         """(B, T, 2 D) what each frame shows."""
         keypoints = self.keypoints(inputs.keypoints.flatten(2))
-        hints = self.hints(torch.cat([inputs.hints.flatten(2), describe_hints(points)], -1))
+        hints = self.hints(torch.cat([inputs.hints.flatten(2), described], -1))
         return (
             torch.where(inputs.shows_keypoints[..., None], keypoints, self.no_keypoints)
             + torch.where(inputs.shows_hints[..., None], hints, self.no_hints)
