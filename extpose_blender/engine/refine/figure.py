@@ -123,13 +123,13 @@ def pose_figure(figure: Figure, rotmat: np.ndarray, transl_m: np.ndarray) -> Pos
     """
     parents = figure.skeleton.parents
     assert parents is not None  # every model skeleton is a tree
-    turned = [rotmat[:, 0]]
-    joints = [transl_m + figure.rest_m[0]]
+    turned, joints = np.zeros(rotmat.shape), np.zeros(rotmat.shape[:-1])
+    turned[:, 0], joints[:, 0] = rotmat[:, 0], transl_m + figure.rest_m[0]
     for joint, parent in enumerate(parents[1:], start=1):
         bone = figure.rest_m[joint] - figure.rest_m[parent]
-        joints.append(joints[parent] + turned[parent] @ bone)
-        turned.append(turned[parent] @ rotmat[:, joint])
-    return Posed(figure, np.stack(turned, axis=1), np.stack(joints, axis=1))
+        joints[:, joint] = joints[:, parent] + turned[:, parent] @ bone
+        turned[:, joint] = turned[:, parent] @ rotmat[:, joint]
+    return Posed(figure, turned, joints)
 
 
 def _outermost(vertices_m: np.ndarray, rides_on: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ from .leg_ik import Leg, reach_ankle, shortest_turn
 from .smoothing import whittaker
 
 _SIDES = ("left", "right")
+_ROWS_AT_ONCE = 1024
+"""Rows that are posed together where only the feet are wanted; bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,16 @@ def lock_feet(
         result[:, leg.hip], result[:, leg.knee], result[:, leg.ankle] = reach_ankle(
             lowered, leg, target, foot
         )
-    locked = pose_figure(figure, result, transl_m + drop).feet()
+    locked = _feet(figure, result, transl_m + drop)
     off = np.linalg.norm((locked - np.concatenate(places, axis=1))[..., :2], axis=-1)
     return result, transl_m + drop, held & (off <= wanted.loosest_m)
+
+
+def _feet(figure: Figure, rotmat: np.ndarray, transl_m: np.ndarray) -> np.ndarray:
+    """Heels and toes (T, 4, 3) of a pose, made in blocks of rows."""
+    starts = range(0, len(rotmat), _ROWS_AT_ONCE)
+    blocks = [slice(start, start + _ROWS_AT_ONCE) for start in starts]
+    return np.concatenate([pose_figure(figure, rotmat[b], transl_m[b]).feet() for b in blocks])
 
 
 def _leg(figure: Figure, side: str) -> Leg:

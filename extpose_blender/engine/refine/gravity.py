@@ -17,6 +17,8 @@ from .figure import Posed
 UP_IN_CAMERA = np.array([0.0, -1.0, 0.0])
 """Up in a level OpenCV camera."""
 
+_CANDIDATES_AT_ONCE = 160
+"""Directions that are weighed together; bounds the memory."""
 _SAMPLES = 48
 """Frames of each person that are looked at."""
 _ROLL_MIX = ((0.60, 3.0), (0.32, 15.0), (0.08, 90.0))
@@ -111,15 +113,22 @@ def find_up(postures: list[Posture], steps_m: list[np.ndarray]) -> np.ndarray:
     candidates, spread = _sphere(1600), 6.0
     best = UP_IN_CAMERA
     while spread > 0.02:
-        doubt = _camera_doubt(candidates)
-        for posture in postures:
-            doubt = doubt + _posture_doubt(candidates, posture)
-        for points in steps_m:
-            doubt = doubt + _plane_doubt(candidates, points)
+        blocks = np.array_split(candidates, -(-len(candidates) // _CANDIDATES_AT_ONCE))
+        doubt = np.concatenate([_doubt(block, postures, steps_m) for block in blocks])
         best = candidates[int(np.argmin(doubt))]
         candidates = _cone(best, spread, 120)
         spread /= 3.0
     return best
+
+
+def _doubt(up: np.ndarray, postures: list[Posture], steps_m: list[np.ndarray]) -> np.ndarray:
+    """(U,) doubt that each direction is up."""
+    doubt = _camera_doubt(up)
+    for posture in postures:
+        doubt = doubt + _posture_doubt(up, posture)
+    for points in steps_m:
+        doubt = doubt + _plane_doubt(up, points)
+    return doubt
 
 
 def _camera_doubt(up: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ first row, so pictures of a level camera have +X to their right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,7 +78,11 @@ class _Person:
 
     def posed(self) -> Posed:
         """Joints in the current frame."""
-        return pose_figure(self.figure, rotvec_to_rotmat(self.rotvec), self.transl())
+        return pose_figure(self.figure, self.rotmat(), self.transl())
+
+    def rotmat(self) -> np.ndarray:
+        """(T, J, 3, 3) local rotations."""
+        return _by_blocks(rotvec_to_rotmat, self.rotvec)
 
     def transl(self) -> np.ndarray:
         """(T, 3) smplx's `transl` in the current frame."""
@@ -282,24 +286,29 @@ def _stood(person: _Person, eye: np.ndarray, options: WorldOptions) -> tuple[_Pe
     person = replace(person, root_m=person.root_m + lift[:, None] * [0.0, 0.0, 1.0])
     if not options.foot_lock:
         return person, contact
-    rotmat = rotvec_to_rotmat(person.rotvec)
     rotmat, transl, contact = lock_feet(
-        person.figure, rotmat, person.transl(), contact, eye, person.fps
+        person.figure, person.rotmat(), person.transl(), contact, eye, person.fps
     )
     root = transl + person.figure.rest_m[0]
-    return replace(
-        person, rotvec=_within_limits(person, rotmat_to_rotvec(rotmat)), root_m=root
-    ), contact
+    rotvec = _within_limits(person, _by_blocks(rotmat_to_rotvec, rotmat))
+    return replace(person, rotvec=rotvec, root_m=root), contact
 
 
 def _within_limits(person: _Person, rotvec: np.ndarray) -> np.ndarray:
     """The same rotations (T, J, 3), no joint bent farther than joints bend."""
     limits = joint_limits(person.figure.skeleton.name)
-    held = np.zeros_like(rotvec)
-    for first in range(0, len(rotvec), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
-        held[rows] = hold_to_limits(torch.from_numpy(rotvec[rows]), limits).numpy()
-    return held
+    return _by_blocks(lambda rows: hold_to_limits(torch.from_numpy(rows), limits).numpy(), rotvec)
+
+
+def _by_blocks(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
+    """What a function makes of each row, a block of rows at a time: what it needs on the way is small."""
+    first = function(values[:_ROWS_AT_ONCE])
+    made = np.zeros((len(values), *first.shape[1:]), first.dtype)
+    made[: len(first)] = first
+    for start in range(len(first), len(values), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        made[rows] = function(values[rows])
+    return made
 
 
 def _contacts(person: _Person, eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

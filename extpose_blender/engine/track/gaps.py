@@ -26,13 +26,16 @@ def fill_rows(values: np.ndarray, rows: np.ndarray, count: int, longest_gap: int
     Returns:
         (count, ..., C) of the type of `values`.
     """
-    points, scores = values[..., :-1].astype(float), values[..., -1]
-    filled = np.zeros((count, *values.shape[1:]))
-    inside = np.arange(count).clip(rows[0], rows[-1])
-    if len(rows) > 1:
-        filled[..., :-1] = PchipInterpolator(rows, points, axis=0)(inside)
-    else:
-        filled[..., :-1] = points[0]
+    scores = values[..., -1]
+    filled = np.zeros((count, *values.shape[1:]), values.dtype)
+    filled[: rows[0], ..., :-1] = values[0, ..., :-1]
+    filled[rows[-1] :, ..., :-1] = values[-1, ..., :-1]
+    for before in np.flatnonzero(np.diff(rows) > 1):
+        # The curve across a gap depends on two seen rows on either side, no more.
+        near = slice(max(0, before - 1), before + 3)
+        curve = PchipInterpolator(rows[near], values[near, ..., :-1].astype(float), axis=0)
+        between = np.arange(rows[before] + 1, rows[before + 1])
+        filled[between, ..., :-1] = curve(between)
     filled[rows] = values  # exactly what was seen
     lowest = np.where(scores > 0, scores, np.inf).min(0)
     lowest = np.where(np.isfinite(lowest), _FILLED_SHARE * lowest, 0.0)
@@ -40,4 +43,4 @@ def fill_rows(values: np.ndarray, rows: np.ndarray, count: int, longest_gap: int
         if 1 < end - start <= longest_gap + 1:
             known = (filled[start, ..., -1] > 0) & (filled[end, ..., -1] > 0)
             filled[start + 1 : end, ..., -1] = np.where(known, lowest, 0.0)
-    return filled.astype(values.dtype)
+    return filled

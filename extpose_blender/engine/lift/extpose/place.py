@@ -45,7 +45,7 @@ LEAST_SCALE = 0.02
 _NEAREST, _FARTHEST = 0.4, 2.5
 """Depths that are believed, as shares of the closed form's."""
 _STEPS = 5
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 512
 _HALF_SEEN = torch.tensor(
     [(NETWORK_COLUMNS.stop - NETWORK_COLUMNS.start) / CROP_SIZE / 2, 0.5], dtype=torch.float64
 )
