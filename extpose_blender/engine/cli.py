@@ -220,7 +220,7 @@ def list_verb(values: argparse.Namespace) -> int:
     for entry in (entry for kind in KINDS for entry in load_catalog().of_kind(kind)):
         own = added.pop((entry.kind, entry.name), None)
         state = "ships with ExtPose" if entry.shipped else "added" if own else "not added"
-        if entry.takes_weights:
+        if entry.takes_weights and not entry.shipped:
             state = "runs added weights" if has_weights else "needs weights"
         rows.append({**asdict(entry), "state": state})
     rows += [{**asdict(model), "label": model.name, "state": "added"} for model in added.values()]

@@ -66,8 +66,9 @@ class LiftStage:
         self._detect_key = detect_key
         self._listener = listener
         self._lifter = lifter
-        self._sees_pictures = load_catalog().find("lifter", options.lifter).sees_pictures
-        self._identity = self._lifter.identity if self._sees_pictures else {}
+        entry = load_catalog().find("lifter", options.lifter)
+        self._sees_pictures = entry.sees_pictures
+        self._identity = self._lifter.identity if entry.takes_weights else {}
         self._window_key = hash_key(detect=detect_key, device=device, **self._identity)
         self._windows = KeptWindows(folder.stage_path("windows", self._window_key))
         self._total = 0

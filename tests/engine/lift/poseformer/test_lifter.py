@@ -152,29 +152,32 @@ def test_long_and_short_windows_agree_on_one_prediction_per_row() -> None:
     assert rows.seen.all()
 
 
-class TestShipped:
-    """The weights in the repository."""
+@pytest.fixture(scope="module")
+def shipped() -> PoseFormerLifter:
+    """With the weights in the repository."""
+    return PoseFormerLifter(load_body("open"))
 
-    @pytest.fixture(scope="class")
-    def shipped(self) -> PoseFormerLifter:
-        return PoseFormerLifter(load_body("open"))
 
-    @pytest.mark.parametrize("turn_deg", [0.0, 60.0, 120.0, 180.0, 270.0])
-    def test_a_walk_is_lifted(self, shipped: PoseFormerLifter, turn_deg: float) -> None:
-        person = walking_person(turn_deg=turn_deg)
-        lifted = shipped(person.track, CAMERA)
-        assert aligned_error_mm(joints_of(lifted), person.joints_m) < 60
+@pytest.mark.parametrize("turn_deg", [0.0, 60.0, 120.0, 180.0, 270.0])
+def test_the_shipped_weights_lift_a_walk(shipped: PoseFormerLifter, turn_deg: float) -> None:
+    person = walking_person(turn_deg=turn_deg)
+    lifted = shipped(person.track, CAMERA)
+    assert aligned_error_mm(joints_of(lifted), person.joints_m) < 60
 
-    def test_hints_may_be_missing(self, shipped: PoseFormerLifter) -> None:
-        person = walking_person(hints=False)
-        assert aligned_error_mm(joints_of(shipped(person.track, CAMERA)), person.joints_m) < 90
 
-    def test_the_mirrored_person_moves_in_the_mirror(self, shipped: PoseFormerLifter) -> None:
-        track = walking_person().track
-        joints = joints_of(shipped(track, CAMERA))
-        mirrored = joints_of(shipped(_mirrored(track), CAMERA))
-        order = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20]
-        np.testing.assert_allclose(mirrored[:, order] * [-1, 1, 1], joints, atol=0.02)
+def test_the_shipped_weights_do_without_hints(shipped: PoseFormerLifter) -> None:
+    person = walking_person(hints=False)
+    assert aligned_error_mm(joints_of(shipped(person.track, CAMERA)), person.joints_m) < 90
+
+
+def test_the_shipped_weights_move_the_mirrored_person_in_the_mirror(
+    shipped: PoseFormerLifter,
+) -> None:
+    track = walking_person().track
+    joints = joints_of(shipped(track, CAMERA))
+    mirrored = joints_of(shipped(_mirrored(track), CAMERA))
+    order = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20]
+    np.testing.assert_allclose(mirrored[:, order] * [-1, 1, 1], joints, atol=0.02)
 
 
 def _mirrored(track: Track) -> Track:
