@@ -12,6 +12,7 @@ EXTRAS = {
     "smplx": "smpl",
     "bpy": "blender",
     "anny": "train",
+    "matplotlib": "train",
     "rtmlib": "onnx",
     "onnxruntime": "onnx",
 }
